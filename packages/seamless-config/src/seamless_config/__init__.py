@@ -1,0 +1,1 @@
+"""Choose where steps run and where results are kept."""

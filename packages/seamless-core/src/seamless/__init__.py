@@ -1,0 +1,1 @@
+"""Checksum, Buffer, celltypes, serialization, and the ports that stores and executors fill."""

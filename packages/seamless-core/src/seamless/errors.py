@@ -1,0 +1,63 @@
+"""The exceptions of the core, one class per cause.
+
+Every message names what was attempted, the offending value, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .checksum import Checksum
+
+__all__ = ("CacheMissError", "ResultConflict", "SeamlessClosed", "SeamlessError", "StepError")
+
+
+class SeamlessError(Exception):
+    """Base class of what Seamless raises on its own account."""
+
+
+class CacheMissError(SeamlessError, KeyError):
+    """No buffer for this checksum is in memory or in any configured store."""
+
+    def __init__(self, checksum: Checksum | str, message: str | None = None) -> None:
+        self.checksum = checksum
+        self.message = message or (
+            f"no buffer with checksum {checksum} is in memory or in any configured store. "
+            "If a step produced it, run that step again; if another machine holds it, configure its store "
+            "(SEAMLESS_CACHE=DIR or a cluster)."
+        )
+        super().__init__(checksum)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ResultConflict(SeamlessError):
+    """The stored result of a transformation is another one than the caller says."""
+
+
+class SeamlessClosed(SeamlessError, RuntimeError):
+    """`seamless.close()` was called; nothing can run any more."""
+
+
+class StepError(SeamlessError):
+    """A step ran and failed. `exception` is what its code raised.
+
+    user_traceback: the lines of the step's own code (file, line, source), ending with the exception.
+    stdout, stderr: what the step printed, the last part of it when it was long.
+    """
+
+    def __init__(
+        self,
+        exception: BaseException | None,
+        user_traceback: str,
+        *,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> None:
+        self.exception = exception
+        self.user_traceback = user_traceback
+        self.stdout = stdout
+        self.stderr = stderr
+        super().__init__(user_traceback)

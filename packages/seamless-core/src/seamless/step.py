@@ -1,0 +1,58 @@
+"""What travels between the driver of a graph and an executor: a request, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .buffer import Buffer
+    from .checksum import Checksum
+
+__all__ = ("ResourceUsage", "SourceLocation", "StepOutcome", "StepRequest")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLocation:
+    """Where the code of a step was written: outside its identity, inside its tracebacks."""
+
+    filename: str
+    first_line: int  # line of the code's first line in `filename`, counted from 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One step to run: its transformation dictionary and how to get at its inputs."""
+
+    tf_checksum: Checksum
+    transformation: Mapping[str, Any]
+    """Pins and dunder keys, those outside the identity (`__meta__`, `__env__`) included."""
+    read_buffer: Callable[[Checksum], Buffer]
+    """Return the buffer of an input; raises CacheMissError."""
+    read_path: Callable[[Checksum], Any] | None = None
+    """Return a file that holds the buffer, or None; for inputs that a command reads as files."""
+    location: SourceLocation | None = None
+    cancelled: Callable[[], bool] = lambda: False
+    """Asked now and then while the step runs; True means its result is no longer wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceUsage:
+    """What a step cost: seconds and bytes, of the step only where the system can tell."""
+
+    wall_s: float
+    cpu_user_s: float
+    cpu_system_s: float
+    memory_peak_bytes: int
+    gpu_memory_peak_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """A finished step: its result and what it cost."""
+
+    result: Buffer
+    usage: ResourceUsage
+    attachments: tuple[Buffer, ...] = field(default=())
+    """Buffers that the result refers to: the leaves of a deepcell or folder."""

@@ -1,0 +1,1 @@
+"""Dask, SLURM and OAR execution will live here."""

@@ -1,0 +1,1 @@
+"""The HTTP face of a results database will live here."""

@@ -1,0 +1,1 @@
+"""Clients of hashserver and seamless-database will live here."""

@@ -1,0 +1,1 @@
+"""Port choice, status-file handshake, tokens, drain and metrics of every launched HTTP service will live here."""

@@ -1,0 +1,1 @@
+"""Durable storage engines: a directory of buffers and a database of results."""

@@ -1,0 +1,1 @@
+"""The shell face, seamless-run and its companions, will live here."""
