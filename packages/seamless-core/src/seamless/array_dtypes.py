@@ -59,8 +59,7 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
         if _layout(aligned) != _layout(dtype):
             raise TypeError(
                 f"cannot store an array of dtype {dtype} (packed or unusually aligned structure); "
-                "convert it with array.astype(numpy.dtype(array.dtype.descr, align=True)), leaving out fields "
-                "without a name"
+                "give it the dtype numpy.dtype([(name, format), ...], align=True) with array.astype()"
             )
     elif dtype.kind not in "biufS" or dtype.itemsize == 0:
         raise TypeError(

@@ -42,5 +42,6 @@ def check_celltype(name: object) -> str:
         if close:
             nearest = f" Did you mean {close[0]!r}?"
     raise TypeError(
-        f"unknown celltype {name!r}; expected one of {', '.join(CELLTYPES)}, or {', '.join(ALIASES)}.{nearest}"
+        f"unknown celltype {name!r}; expected one of {', '.join(CELLTYPES)}, "
+        f"or {', '.join(ALIASES)}.{nearest}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +112,7 @@ class Checksum:
     def __deepcopy__(self, memo: object) -> Checksum:
         return self
 
-    def __reduce__(self) -> tuple[Callable[[bytes], Checksum], tuple[bytes]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return Checksum._from_digest, (self._digest,)
 
     # --- files ---
@@ -191,7 +190,7 @@ class Checksum:
         fade_interval: float = 2.0,
         scratch: bool = False,
     ) -> Any:
-        """Keep the buffer in memory for a while: the interest fades by `fade_factor` each `fade_interval` s."""
+        """Keep the buffer in memory for a while: interest fades by `fade_factor` each `fade_interval` s."""
         from .buffer_cache import get_buffer_cache
 
         return get_buffer_cache().tempref(self, interest, fade_factor, fade_interval, scratch)

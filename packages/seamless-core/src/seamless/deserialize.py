@@ -138,11 +138,13 @@ def _read_ipython(buffer: Buffer | bytes) -> str:
     if error is None:
         return text
     try:
-        from IPython.core.inputtransformer2 import TransformerManager
+        from IPython.core.inputtransformer2 import (  # type: ignore[import-not-found, unused-ignore]
+            TransformerManager,
+        )
     except ImportError:
         raise ValueError(
-            f"the buffer is not plain Python ({error}), and IPython is not installed, so its magics cannot be read; "
-            "install it with: pip install ipython"
+            f"the buffer is not plain Python ({error}), and IPython, which would read its magics, is not "
+            "installed; install it with: pip install ipython"
         ) from None
     try:
         error = _syntax_error(TransformerManager().transform_cell(text))
@@ -197,7 +199,7 @@ def _read_binary(buffer: Buffer | bytes) -> Any:
         found = False
     if found:
         raise TypeError(
-            f"cannot read {_shown(content)} as binary: it is JSON; read it as 'mixed' or 'plain', or as 'bytes'"
+            f"cannot read {_shown(content)} as binary: it is JSON; read it as 'mixed', 'plain' or 'bytes'"
         )
     return _byte_string_array(content)
 
@@ -261,10 +263,7 @@ def _read_bytes(buffer: Buffer | bytes) -> Buffer:
 def _read_checksum(buffer: Buffer | bytes) -> Any:
     content = _bytes(buffer)
     text = content.decode().rstrip("\n")
-    if text[:1] in ('"', "[", "{"):
-        value = _read_plain(content)
-    else:
-        value = text
+    value = _read_plain(content) if text[:1] in ('"', "[", "{") else text
     return _checksum_texts(value, content)
 
 
@@ -279,7 +278,7 @@ def _checksum_texts(value: Any, content: bytes) -> Any:
     elif isinstance(value, dict):
         return {key: _checksum_texts(item, content) for key, item in value.items()}
     raise TypeError(
-        f"cannot read {_shown(content)} as checksum: expected 64 hexadecimal digits, or a list or dict of such"
+        f"cannot read {_shown(content)} as checksum; expected 64 hexadecimal digits, or a list or dict"
     )
 
 

@@ -10,6 +10,7 @@ the leaves' bytes in C order, visited depth first, objects in sorted order of th
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 import sys
@@ -260,7 +261,7 @@ class _Rebuilding:
             or any(type(offset) is not int for offset in offsets)
             or offsets[:1] != [0]
             or offsets[-1] != len(data)
-            or any(a > b for a, b in zip(offsets, offsets[1:]))  # noqa: B905 (pairs)
+            or any(a > b for a, b in itertools.pairwise(offsets))
         ):
             raise ValueError(
                 f"malformed mixed stream: offsets {str(offsets)[:80]}; expected to rise from 0 to {len(data)}"

@@ -30,7 +30,8 @@ COPY_BYTES = 16 * 1024  # an array up to this size is copied at once: cheaper th
 MAX_HEADER_BYTES = 1 << 20
 
 _SIMPLE_HEADER = re.compile(
-    r"\{'descr': '([<>|=][biufS]\d{1,9})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,19}, ?)*\d{0,19})\), \} *\n"
+    r"\{'descr': '([<>|=][biufS]\d{1,9})', 'fortran_order': (True|False), "
+    r"'shape': \(((?:\d{1,19}, ?)*\d{0,19})\), \} *\n"
 )
 
 
@@ -82,7 +83,7 @@ def array_bytes(array: Array) -> Part:
     if flat.size <= COPY_BYTES:
         return flat.tobytes()
     flat.flags.writeable = False
-    return memoryview(flat)
+    return memoryview(flat)  # type: ignore[arg-type, unused-ignore]  # Array is a Buffer from 3.12
 
 
 @lru_cache(maxsize=1024)
@@ -118,8 +119,8 @@ def _wrap(text: str) -> bytes:
 def read_npy(parts: Parts) -> Any:
     """Return the array as a read-only view of the buffer's memory.
 
-    A zero-dimensional array comes back as a NumPy scalar, unless its dtype is S. Structures come back with C's
-    alignment (packed ones as a copy). Raises ValueError for anything malformed.
+    A zero-dimensional array comes back as a NumPy scalar, unless its dtype is S. Structures come back
+    with C's alignment (packed ones as a copy). Raises ValueError for anything malformed.
     """
     import numpy as np
 
@@ -127,8 +128,8 @@ def read_npy(parts: Parts) -> Any:
     expected_bytes = math.prod(shape) * dtype.itemsize
     if len(data) != expected_bytes:
         raise ValueError(
-            f"malformed npy buffer: the header announces {expected_bytes} bytes of data (dtype {dtype}, shape "
-            f"{shape}), but {len(data)} follow"
+            f"malformed npy buffer: the header announces {expected_bytes} bytes of data (dtype {dtype}, "
+            f"shape {shape}), but {len(data)} follow"
         )
     try:
         if expected_bytes:

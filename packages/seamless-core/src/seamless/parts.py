@@ -13,7 +13,7 @@ import sys
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +30,8 @@ __all__ = (
     "write_file",
 )
 
-Part = Union[bytes, memoryview]
-Parts = tuple[Part, ...]
+Part: TypeAlias = "bytes | memoryview"
+Parts: TypeAlias = "tuple[bytes | memoryview, ...]"
 
 SMALL_BYTES = 16 * 1024  # below this one joined update beats several
 

@@ -43,7 +43,7 @@ def serialize(value: Any, celltype: str) -> bytes:
         check_celltype(celltype)
     assert writer is not None
     written = writer(value)
-    return written if type(written) is bytes else join_parts(written)
+    return written if isinstance(written, bytes) else join_parts(written)
 
 
 def serialize_parts(value: Any, celltype: str) -> tuple[Parts, bool]:
@@ -57,7 +57,7 @@ def serialize_parts(value: Any, celltype: str) -> tuple[Parts, bool]:
         check_celltype(celltype)
     assert writer is not None
     written = writer(value)
-    if type(written) is bytes:
+    if isinstance(written, bytes):
         return (written,), False
     return written, not all(map(is_stable, written))
 
@@ -76,8 +76,6 @@ def own_array_parts(array: np.ndarray[Any, Any]) -> Parts:
 
 
 # --- one writer for each celltype: value -> bytes or parts ---
-
-Written = "bytes | Parts"
 
 
 def _content(value: Any) -> Any:
@@ -158,8 +156,8 @@ def _write_checksum(value: Any) -> bytes:
         value = value.hex()
     if not isinstance(value, (str, dict, list, tuple)):
         raise TypeError(
-            f"cannot write a {type(value).__name__} as checksum; expected a Checksum, its 64 hexadecimal digits, "
-            "or a dict or list of such digits"
+            f"cannot write a {type(value).__name__} as checksum; expected a Checksum, its 64 hexadecimal "
+            "digits, or a dict or list of such digits"
         )
     if not isinstance(value, str) and _holds_checksum(value):
         raise TypeError(
@@ -196,8 +194,8 @@ def _write_binary(value: Any) -> bytes | Parts:
         raise unicode_refusal(array)
     if array.dtype.kind == "O" and array is not value:
         raise TypeError(
-            f"cannot write {str(value)[:80]} ({type(value).__name__}) as binary: it is no array of numbers or "
-            "bytes; use the celltype 'mixed' or 'plain'"
+            f"cannot write {str(value)[:80]} ({type(value).__name__}) as binary: it is no array of numbers "
+            "or bytes; use the celltype 'mixed' or 'plain'"
         )
     return npy_parts(array)
 
