@@ -92,7 +92,9 @@ def _nothing_left_by_test() -> Iterator[None]:
         _kill(pid)
     pytest.fail(
         "this test left behind: "
-        + ", ".join([f"thread {t.name!r}" for t in threads] + [f"process {p} ({c})" for p, c in children.items()])
+        + ", ".join(
+            [f"thread {t.name!r}" for t in threads] + [f"process {p} ({c})" for p, c in children.items()]
+        )
         + ". Join the thread, stop the process; see conftest.py.",
         pytrace=False,
     )
@@ -134,7 +136,7 @@ def _running_children() -> dict[int, str]:
 
 
 def _processes_of_run(run: str) -> dict[int, str]:
-    """Return pid -> description of every process that carries the mark of this run, however it was started."""
+    """Return pid -> description of every process that carries the mark of this run, orphans too."""
     found = {}
     mark = f"{RUN_MARK}={run}"
     for folder in Path("/proc").glob("[0-9]*"):
@@ -165,10 +167,12 @@ def _kill(pid: int) -> None:
 
 
 def _files_of_working_tree() -> set[str]:
-    found = set()
+    found: set[str] = set()
     for folder, subfolders, names in os.walk(ROOT):
         subfolders[:] = [name for name in subfolders if not _is_not_ours(name)]
-        found.update(os.path.relpath(os.path.join(folder, name), ROOT) for name in names if not _is_not_ours(name))
+        found.update(
+            os.path.relpath(os.path.join(folder, name), ROOT) for name in names if not _is_not_ours(name)
+        )
     return found
 
 
