@@ -54,8 +54,11 @@ def get_substage() -> str | None:
 
 
 def _checked(what: str, name: str | None) -> str | None:
-    if name is not None and (not isinstance(name, str) or not _NAME.match(name)):
+    if name is not None and (
+        not isinstance(name, str) or not _NAME.match(name) or "--" in name or "STAGE-" in name
+    ):
         raise ValueError(
-            f"{name!r} is no name for a {what}: expected letters, digits, '_', '-' and '.', not beginning with '-' or '.'"
+            f"{name!r} is no name for a {what}: expected letters, digits, '_', '-' and '.', beginning with a letter, digit "
+            "or '_', without '--' and without 'STAGE-'"
         )
     return name
