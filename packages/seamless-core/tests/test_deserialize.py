@@ -1,4 +1,4 @@
-"""Reading values: what each celltype makes of other content, and that nothing else than an error comes of rubbish."""
+"""Reading values: what each celltype makes of other content, and that rubbish is refused clearly."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ def mutated(seed: bytes, rng: random.Random) -> bytes:
     return bytes(content)
 
 
+def refusal(content: Buffer | bytes, celltype: str) -> str | None:
+    """Return the message of the TypeError or ValueError, None when the content has a value."""
+    try:
+        deserialize(content, celltype)
+    except (TypeError, ValueError) as exc:
+        return str(exc)
+    return None
+
+
 @pytest.mark.parametrize("celltype", CELLTYPES + ALIASES)
 def test_rubbish_is_a_value_or_a_clear_error(celltype):
     rng = random.Random(celltype)
     for content in [mutated(seed, rng) for seed in SEEDS for _ in range(40)]:
-        try:
-            Buffer(content).get_value(celltype)
-        except (TypeError, ValueError) as exc:
-            assert str(exc)
+        assert refusal(Buffer(content), celltype) != ""
 
 
 @given(st.binary(max_size=40), st.sampled_from(CELLTYPES))
 @settings(max_examples=200)
 def test_random_bytes_are_a_value_or_a_clear_error(content, celltype):
-    try:
-        deserialize(content, celltype)
-    except (TypeError, ValueError) as exc:
-        assert str(exc)
+    assert refusal(content, celltype) != ""
 
 
 @pytest.mark.parametrize("celltype", [c for c in CELLTYPES + ALIASES if c not in ("bytes", "text")])
 def test_deep_nesting_is_a_value_or_a_clear_error(celltype):
     for content in (b"[" * 20_000, b"(" * 20_000, b"[" * 20_000 + b"]" * 20_000, b"{'a':" * 5_000):
-        try:
-            deserialize(content, celltype)
-        except (TypeError, ValueError) as exc:
-            assert str(exc)
+        assert refusal(content, celltype) != ""
 
 
 def test_only_buffers_and_bytes_are_read():
@@ -108,9 +108,8 @@ def test_mixed_is_lenient_json():
 
 
 def test_mixed_integer_of_too_many_digits_is_a_value_error():
-    n_digits = sys.get_int_max_str_digits() + 1 if hasattr(sys, "get_int_max_str_digits") else 1
-    with pytest.raises(ValueError, match="digits|limit"):
-        deserialize(b"1" * max(n_digits, 5000), "mixed")
+    with pytest.raises(ValueError, match="digits"):
+        deserialize(b"1" * 5000, "mixed")
 
 
 def test_mixed_nested_too_deeply_is_a_value_error():

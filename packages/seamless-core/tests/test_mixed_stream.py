@@ -155,7 +155,7 @@ def test_cycle_and_depth_are_value_errors():
         deep = [deep]
     with pytest.raises(ValueError, match="holds itself"):
         Buffer(cycle, "mixed")
-    with pytest.raises(ValueError, match="deeper than 512|Python's stack"):
+    with pytest.raises(ValueError, match=r"deeper than 512|Python's stack"):
         Buffer(deep, "mixed")
 
 
@@ -276,11 +276,16 @@ EXAMPLE = stream({"a": np.arange(3), "b": [b"xy", np.zeros((), ALIGNED)], "c": [
 
 
 @given(st.integers(0, len(EXAMPLE) - 1), st.binary(max_size=3), st.integers(0, 3))
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_damaged_stream_is_read_or_a_value_error(place, inserted, n_removed):
     damaged = EXAMPLE[:place] + inserted + EXAMPLE[place + n_removed :]
-    buffer = Buffer(damaged)
+    assert refusal(Buffer(damaged)) != ""
+
+
+def refusal(buffer: Buffer) -> str | None:
+    """Return the message of the TypeError or ValueError, None when the buffer has a value."""
     try:
         buffer.get_value("mixed")
     except (TypeError, ValueError) as exc:
-        assert str(exc)
+        return str(exc)
+    return None
