@@ -77,6 +77,8 @@ def exception_named(name: str) -> type[Exception]:
 def as_described(value: object) -> dict[str, object]:
     shown = value.content if isinstance(value, Buffer) else value
     described: dict[str, object] = {"type": type(value).__name__, "repr": repr(shown)}
+    if isinstance(value, np.generic):  # as NumPy 2 shows it
+        described["repr"] = f"np.{type(value).__name__}({value.item()!r})"
     if isinstance(value, np.ndarray):
         described |= {"dtype": str(value.dtype), "shape": list(value.shape), "tolist": repr(value.tolist())}
     return described

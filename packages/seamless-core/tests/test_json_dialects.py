@@ -317,7 +317,7 @@ def test_m_takes_numpy_scalars_and_checksums():
         ({"a": {1: 2, "b": 3}}, r"value\['a'\]", "one type"),
         ({(1, 2): 3}, "value", "keys must be"),
         (Color.RED, "value", "Color"),
-        (np.timedelta64(3), "value", "timedelta64"),
+        (np.timedelta64(3, "s"), "value", "timedelta64"),
         (1 + 2j, "value", "real and imaginary"),
     ],
 )
