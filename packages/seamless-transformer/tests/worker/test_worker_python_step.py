@@ -215,7 +215,9 @@ def test_deepcell_result_has_its_leaves_attached(bench):
 
 
 def test_array_result_that_is_the_steps_own_is_not_copied(bench):
-    code = "import numpy\nresult = numpy.arange(1e6)\nimport builtins\nbuiltins._address = result.ctypes.data\n"
+    code = (
+        "import numpy\nresult = numpy.arange(1e6)\nimport builtins\nbuiltins._address = result.ctypes.data\n"
+    )
     import builtins
 
     outcome = bench.run(code)
