@@ -138,11 +138,8 @@ def prepare_arguments(values: Mapping[str, Any], celltypes: Mapping[str, str]) -
             if len(value) == 64 and _HEX_DIGITS.issuperset(value):
                 hexes.append(value)
                 continue
-        elif (
-            kind is not int
-            and kind is not float
-            and kind is not bool
-            and _prepare_special(prepared, name, value, celltypes[name])
+        elif kind is not int and kind is not float and kind is not bool and _prepare_special(
+            prepared, name, value, celltypes[name]
         ):
             continue
         celltype = celltypes[name]
@@ -174,9 +171,7 @@ def _prepare_special(prepared: PreparedArguments, name: str, value: Any, celltyp
         prepared.hexes.append(value.get_checksum().hex())
         prepared.payloads.append(value)
     elif (
-        celltype in _STRINGIFYING
-        and isinstance(value, (list, tuple, dict))
-        and _contains_transformation(value)
+        celltype in _STRINGIFYING and isinstance(value, (list, tuple, dict)) and _contains_transformation(value)
     ):
         _prepare_composite(prepared, name, value, celltype)
     else:

@@ -20,4 +20,6 @@ def refuse_inside_event_loop(blocking: str, instead: str) -> None:
     if "IPython" in sys.modules and "ipykernel" in sys.modules:
         raise RuntimeError(f"'{blocking}' is not supported within Jupyter. Use '{instead}' instead.")
     name = blocking.removeprefix("tf.")
-    raise RuntimeError(f"Cannot block on {name} from within the running event loop. Use '{instead}' instead.")
+    raise RuntimeError(
+        f"Cannot block on {name} from within the running event loop. Use '{instead}' instead."
+    )

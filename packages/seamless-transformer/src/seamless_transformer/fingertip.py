@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ("MAX_DEPTH", "FingertipDepthError", "recompute", "recompute_result")
 
-MAX_DEPTH = (
-    100  # steps that had to be recomputed for one another; deeper chains need a stored result in between
-)
+MAX_DEPTH = 100  # steps that had to be recomputed for one another; deeper chains need a stored result in between
 
 
 class FingertipDepthError(CacheMissError):

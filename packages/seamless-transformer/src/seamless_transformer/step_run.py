@@ -110,9 +110,7 @@ def _delivered(transformation: Transformation, step: RunningStep, future: Future
         driver.finish(transformation)
 
 
-def _conclude(
-    transformation: Transformation, step: RunningStep, outcome: StepOutcome | BaseException
-) -> bool:
+def _conclude(transformation: Transformation, step: RunningStep, outcome: StepOutcome | BaseException) -> bool:
     """Record the outcome and hand it to everybody who waits for it."""
     if step.cancelled:
         if transformation._canceled:

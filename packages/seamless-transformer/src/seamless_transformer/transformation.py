@@ -399,11 +399,7 @@ class Transformation(Node):
             raise TransformationError(CANCELED)
         failure = self._failure
         if failure is not None:
-            what = (
-                "Transformation construction returned"
-                if failure.in_construction
-                else "Transformation returned"
-            )
+            what = "Transformation construction returned" if failure.in_construction else "Transformation returned"
             raise error_like(f"{what} an exception:\n{failure.text}", failure.step_error)
 
 
