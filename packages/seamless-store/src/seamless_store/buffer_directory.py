@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -89,7 +90,7 @@ class BufferDirectory:
         hash_algorithm: Literal["sha-256", "sha3-256"] = "sha-256",
         max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     ) -> None:
-        root = os.path.abspath(os.fspath(path))
+        root = os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve() would follow links)
         if layout not in (None, "prefix", "flat"):
             raise StoreLayoutUnknown(
                 f"{layout!r} is not a layout of a buffer directory.",
@@ -391,8 +392,6 @@ class BufferDirectory:
         return None
 
     def _is_file(self, path: str) -> bool:
-        import stat
-
         if not self._filesystem.exists(path):
             return False
         try:
@@ -440,7 +439,7 @@ class BufferDirectory:
         """Make the directory and its missing parents; return the directories whose entries are new."""
         parent = os.path.dirname(self._root)
         try:
-            self._filesystem.listdir(self._root) if False else self._filesystem.stat(self._root)
+            is_directory = stat.S_ISDIR(self._filesystem.stat(self._root).st_mode)
         except FileNotFoundError:
             if not self._writable:
                 raise StoreMissing(
@@ -449,7 +448,7 @@ class BufferDirectory:
                     remedy="check the path, or open it with writable=True to make it.",
                 ) from None
         else:
-            if not self._is_directory(self._root):
+            if not is_directory:
                 raise StoreMissing(
                     f"{self._root} is not a directory.",
                     path=self._root,
@@ -464,11 +463,6 @@ class BufferDirectory:
             with contextlib.suppress(FileExistsError):
                 self._filesystem.mkdir(directory)
         return [os.path.dirname(directory) for directory in missing]
-
-    def _is_directory(self, path: str) -> bool:
-        import stat
-
-        return stat.S_ISDIR(self._filesystem.stat(path).st_mode)
 
     def _write_marker(self) -> None:
         filesystem, marker = self._filesystem, f"{self._root}/{MARKER}"

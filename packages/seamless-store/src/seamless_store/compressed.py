@@ -50,7 +50,8 @@ class Decompressor:
                 piece = next(pieces, None)
             except _Invalid as exc:
                 raise CompressedStreamInvalid(
-                    f"The {self._form} stream of {self._name} is damaged after {self.size_bytes} bytes: {exc}.",
+                    f"The {self._form} stream of {self._name} is damaged after {self.size_bytes} bytes: "
+                    f"{exc}.",
                     path=self._name,
                     remedy="compress and send it again; nothing may follow the last frame.",
                 ) from exc
@@ -59,7 +60,7 @@ class Decompressor:
             self.size_bytes += len(piece)
             if self.size_bytes > self._max_bytes:
                 raise DecompressionLimitExceeded(
-                    f"The {self._form} stream of {self._name} yields more than the {self._max_bytes} bytes allowed.",
+                    f"The {self._form} stream of {self._name} yields more than {self._max_bytes} bytes.",
                     path=self._name,
                     remedy="store it uncompressed, or raise max_decompressed_bytes.",
                 )
@@ -69,7 +70,7 @@ class Decompressor:
         """Declare the end of the input. Raises CompressedStreamInvalid inside a frame or without any."""
         if not self._codec.complete:
             raise CompressedStreamInvalid(
-                f"The {self._form} stream of {self._name} ends inside a frame, after {self.size_bytes} bytes.",
+                f"The {self._form} stream of {self._name} ends inside a frame ({self.size_bytes} bytes).",
                 path=self._name,
                 remedy="compress and send it again: it was cut short.",
             )

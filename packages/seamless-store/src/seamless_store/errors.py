@@ -74,7 +74,8 @@ class DigestMismatch(StoreError):
 
     def __init__(self, *, expected: bytes, actual: bytes, size_bytes: int, path: str = "") -> None:
         super().__init__(
-            f"Refused to store {size_bytes} bytes as {expected.hex()} in {path}: their digest is {actual.hex()}.",
+            f"Refused to store {size_bytes} bytes in {path} as {expected.hex()}: "
+            f"their digest is {actual.hex()}.",
             path=path,
             remedy="hash the bytes again where they were made: they were changed or cut short on the way.",
         )

@@ -282,7 +282,7 @@ class Publisher:
             return self._quarantine.move(path, inode, reason)
         except PermissionError as exc:
             raise BufferDamaged(
-                f"{path} does not hold the buffer of its name ({reason}), and this user may not move it away: {exc}.",
+                f"{path} does not hold the buffer of its name ({reason}), and may not be moved away: {exc}.",
                 digest=digest,
                 path=path,
                 remedy=f"let the owner of {path} or an administrator remove it; then store the buffer again.",
@@ -371,7 +371,7 @@ def _as_bytes(part: bytes | memoryview) -> memoryview:
         return memoryview(b"")
     if not view.c_contiguous:
         raise TypeError(
-            f"cannot store a memoryview of shape {view.shape} and strides {view.strides}: it is not C-contiguous. "
+            f"cannot store a memoryview of shape {view.shape} and strides {view.strides}: not C-contiguous. "
             "Pass contiguous parts (numpy.ascontiguousarray)."
         )
     return view.cast("B")

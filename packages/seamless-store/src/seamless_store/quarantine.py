@@ -63,7 +63,7 @@ class Quarantine:
                 return ""
             if (stat.st_dev, stat.st_ino) != inode:
                 return ""
-            target = self._free_name(os.path.basename(path))
+            target = self._free_name(path.rpartition("/")[2])
             filesystem.rename(path, target)
             self._write_reason(target, path, reason, stat.st_size)
             self._sync_directory(self.path)

@@ -134,9 +134,9 @@ class FileReader:
             if not more:
                 break
             content += more
-        if stat.st_size > ALWAYS_HASHED_MAX_BYTES and self._verified.holds(path, file_key(stat)):
-            if len(content) == stat.st_size:
-                return content
+        is_whole = len(content) == stat.st_size > ALWAYS_HASHED_MAX_BYTES
+        if is_whole and self._verified.holds(path, file_key(stat)):
+            return content
         hasher = self._new_hash()
         hasher.update(content)
         self._check(hasher.digest(), digest, path, stat)
