@@ -181,7 +181,7 @@ def _add_remedy(failure: NameError) -> None:
     if name is None or len(failure.args) != 1 or failure.args[0] != f"name {name!r} is not defined":
         return  # not raised by the interpreter
     failure.args = (
-        f"{failure.args[0]}. A step sees only its arguments, what it imports itself and what travels with it: "
-        f"pass {name} as an argument, import it inside the step, or hand it over with "
+        f"{failure.args[0]}. A step sees only its arguments, what it imports itself and what travels "
+        f"with it: pass {name} as an argument, import it inside the step, or hand it over with "
         f"`STEP.globals.{name} = {name}` (a module: `STEP.modules.{name} = {name}`).",
     )
