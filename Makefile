@@ -51,7 +51,7 @@ types: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy --no-error-summary
 
 contracts: $(STAMP) ## import contracts (.importlinter)
-	@$(BIN)/lint-imports 
+	@$(BIN)/lint-imports --no-logo
 
 wheels: $(STAMP) ## build our wheels into wheelhouse/ (ALL=1: with every third-party wheel)
 	@rm -rf $(WHEELHOUSE)
