@@ -173,15 +173,15 @@ class Checksum:
 
     def incref(self, scratch: bool = False) -> None:
         """Keep the buffer in memory until `decref`; scratch: never upload it."""
-        from .buffer_cache import get_buffer_cache
+        from . import resolution
 
-        get_buffer_cache().incref(self, scratch=scratch)
+        resolution.hold(self, scratch=scratch)
 
     def decref(self) -> None:
         """Undo one `incref`."""
         from .buffer_cache import get_buffer_cache
 
-        get_buffer_cache().decref(self)
+        get_buffer_cache().decref(self._digest)
 
     def tempref(
         self,
@@ -191,9 +191,9 @@ class Checksum:
         scratch: bool = False,
     ) -> Any:
         """Keep the buffer in memory for a while: interest fades by `fade_factor` each `fade_interval` s."""
-        from .buffer_cache import get_buffer_cache
+        from . import resolution
 
-        return get_buffer_cache().tempref(self, interest, fade_factor, fade_interval, scratch)
+        return resolution.hold_for_a_while(self, interest, fade_factor, fade_interval, scratch=scratch)
 
 
 def _parse_hex(text: str) -> bytes:
