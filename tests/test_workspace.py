@@ -26,7 +26,7 @@ OURS = {distribution.name: distribution for distribution in distributions()}
 OWNER = {name: distribution for distribution in distributions() for name in distribution.top_level}
 SUITE = "seamless-suite"
 
-# Imports of what lies above, outside the declared requirements: when one fails, the user reads what to install.
+# Imports of what lies above, undeclared: when one fails, the message says what to install.
 UPWARD = {
     "seamless.config": {"seamless_config"},
     "seamless.transformer": {"seamless_transformer"},

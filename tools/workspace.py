@@ -163,4 +163,3 @@ def _imports(body: list[Any], *, at_import_time: bool) -> Iterator[ImportStateme
         else:
             for field in ("body", "orelse", "finalbody", "handlers", "cases"):
                 yield from _imports(getattr(node, field, None) or [], at_import_time=at_import_time)
-
