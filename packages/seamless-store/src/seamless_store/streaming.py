@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-
 from types import TracebackType
 from typing import TYPE_CHECKING
 
