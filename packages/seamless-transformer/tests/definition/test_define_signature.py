@@ -25,11 +25,6 @@ SIGNATURES = [
 ]
 
 
-@given(
-    function=st.sampled_from(SIGNATURES),
-    args=st.lists(st.integers(), max_size=4).map(tuple),
-    kwargs=st.dictionaries(st.sampled_from(["a", "b", "c", "d", "k", "zz"]), st.integers()),
-)
 def outcome(call):
     try:
         return "bound", call()
