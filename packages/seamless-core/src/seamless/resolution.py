@@ -76,48 +76,6 @@ def write_buffer(buffer: Buffer) -> bool:
     return active.persistent
 
 
-def hold(checksum: Checksum, *, scratch: bool) -> None:
-    """Keep the buffer in memory until `decref`; unless scratch, put it into the store at its first reference."""
-    cache = get_buffer_cache()
-    digest = checksum.bytes()
-    first = cache.refcount(digest) == 0
-    cache.incref(digest)
-    if first and not scratch:
-        _store_if_at_hand(digest)
-
-
-class TempRef:
-    """A temporary reference; `clear()` ends it."""
-
-    __slots__ = ("_digest",)
-
-    def __init__(self, digest: bytes) -> None:
-        self._digest = digest
-
-    def clear(self) -> None:
-        get_buffer_cache().drop_tempref(self._digest)
-
-
-def hold_for_a_while(
-    checksum: Checksum, interest: float, fade_factor: float, fade_interval: float, *, scratch: bool
-) -> TempRef:
-    """Keep the buffer in memory while its interest lasts."""
-    cache = get_buffer_cache()
-    digest = checksum.bytes()
-    first = cache.refcount(digest) == 0
-    cache.tempref(digest, interest=interest, fade_factor=fade_factor, fade_interval=fade_interval)
-    if first and not scratch:
-        _store_if_at_hand(digest)
-    return TempRef(digest)
-
-
-def _store_if_at_hand(digest: bytes) -> None:
-    buffer = get_buffer_cache().get(digest)
-    active = get_active()
-    if buffer is not None and active.persistent:
-        active.buffers.put(buffer)
-
-
 def _value_of(buffer: Buffer, celltype: str | None) -> Buffer | Any:
     return buffer if celltype is None else buffer.get_value(celltype)
 
