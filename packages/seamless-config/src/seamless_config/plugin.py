@@ -1,0 +1,14 @@
+"""What lower layers load through the entry point group `seamless.plugins`."""
+
+from __future__ import annotations
+
+__all__ = ("fill_configuration_port",)
+
+
+def fill_configuration_port() -> None:
+    """Give `seamless_transformer.parallel` the settings it asks for."""
+    from seamless_transformer.parallel import set_configuration
+
+    from . import get_nparallel, set_stage
+
+    set_configuration(get_nparallel, set_stage)

@@ -1,0 +1,260 @@
+"""The embedded cache: `SEAMLESS_CACHE=DIR` opened by the process itself, without any server.
+
+`DIR/__TOPLEVEL__` holds the buffers and `seamless.db`, the same files that the servers use; any number of
+processes may open it at once. This module is the one adapter between `Checksum`, `Buffer` and the engine,
+`seamless_store`, which speaks 32-byte digests and bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .active import ActiveSet
+from .buffer import Buffer
+from .buffer_cache import get_buffer_cache
+from .checksum import Checksum
+from .errors import SeamlessError
+from .memory_stores import MemoryBufferStore, MemoryResultCache
+
+if TYPE_CHECKING:
+    from seamless_store.buffer_directory import BufferDirectory
+    from seamless_store.results_database import ResultsDatabase
+    from seamless_store.write_behind import WriteBehind
+
+__all__ = (
+    "CACHE_VARIABLE",
+    "CacheDirectoryError",
+    "EmbeddedBufferStore",
+    "EmbeddedResultCache",
+    "cache_directory",
+    "memory_set",
+    "open_embedded",
+    "set_from_environment",
+)
+
+CACHE_VARIABLE = "SEAMLESS_CACHE"
+PROJECT = "__TOPLEVEL__"
+DATABASE_NAME = "seamless.db"
+MAX_REMEMBERED_RESULTS = 1 << 20  # in front of the database; about 250 bytes each
+
+
+class CacheDirectoryError(SeamlessError, OSError):
+    """The directory named by SEAMLESS_CACHE cannot be used.
+
+    Remedy: name a directory that you may write, or unset SEAMLESS_CACHE to keep results in memory.
+    """
+
+
+def cache_directory() -> Path | None:
+    """Return the directory of `SEAMLESS_CACHE`, absolute; None when unset or blank."""
+    text = os.environ.get(CACHE_VARIABLE, "").strip()
+    return Path(text).expanduser().absolute() if text else None
+
+
+def memory_set() -> ActiveSet:
+    """Make a set that keeps everything in this process."""
+    buffers = MemoryBufferStore(get_buffer_cache())
+    return ActiveSet(
+        buffers=buffers, results=MemoryResultCache(buffers), persistent=False, location="memory"
+    )
+
+
+def set_from_environment(*, stage: str | None = None, substage: str | None = None) -> ActiveSet:
+    """Make the set that the environment asks for: embedded if SEAMLESS_CACHE is set, else memory."""
+    directory = cache_directory()
+    if directory is None:
+        return memory_set()
+    return open_embedded(directory, stage=stage, substage=substage)
+
+
+def open_embedded(directory: Path, *, stage: str | None = None, substage: str | None = None) -> ActiveSet:
+    """Open (or make) the embedded cache below `directory`. Raises CacheDirectoryError."""
+    from seamless_store.buffer_directory import BufferDirectory
+    from seamless_store.results_database import ResultsDatabase
+    from seamless_store.write_behind import WriteBehind
+    from seamless_store.writer_lock import WriterLock
+
+    workdir = directory / PROJECT
+    if stage is not None:
+        workdir = workdir / f"STAGE-{stage}"
+    writable = True
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        writable = os.access(workdir, os.W_OK)
+    except OSError as exc:
+        raise CacheDirectoryError(
+            f"{CACHE_VARIABLE}={directory} cannot be used: {exc.strerror} ({workdir}). "
+            f"Name a directory that you may write, or unset {CACHE_VARIABLE}."
+        ) from exc
+    database_path = workdir / DATABASE_NAME
+    buffer_directory = BufferDirectory(workdir, writable=writable)
+    database = ResultsDatabase(database_path, writable=writable)
+    lock = WriterLock(database_path)
+    behind = WriteBehind(buffer_directory, database, lock, on_conflict=_report_conflict)
+    buffers = EmbeddedBufferStore(buffer_directory, behind)
+    return ActiveSet(
+        buffers=buffers,
+        results=EmbeddedResultCache(behind, database, writable=writable),
+        persistent=True,
+        location=str(workdir),
+        stage=stage,
+        substage=substage,
+    )
+
+
+def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
+    print(
+        f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored first "
+        "and stands. The step is not reproducible: fix its random seed, its time or its environment.",
+        file=sys.stderr,
+    )
+
+
+class EmbeddedBufferStore:
+    """A buffer directory, written behind."""
+
+    def __init__(self, directory: BufferDirectory, behind: WriteBehind) -> None:
+        self._directory = directory
+        self._behind = behind
+
+    def get(self, checksum: Checksum) -> Buffer | None:
+        digest = checksum.bytes()
+        parts = self._behind.pending(digest)
+        if parts is None:
+            content = self._directory.get(digest)
+            if content is None:
+                return None
+            parts = (content,)
+        return Buffer._from_parts(tuple(parts), checksum)
+
+    def get_many(self, checksums: Sequence[Checksum]) -> list[Buffer | None]:
+        return [self.get(checksum) for checksum in checksums]
+
+    def put(self, buffer: Buffer) -> None:
+        self.put_many([buffer])
+
+    def put_many(self, buffers: Sequence[Buffer]) -> None:
+        self._behind.put_buffers([(buffer.get_checksum().bytes(), buffer.parts) for buffer in buffers])
+
+    def has(self, checksum: Checksum) -> bool:
+        digest = checksum.bytes()
+        return self._behind.pending(digest) is not None or self._directory.has(digest)
+
+    def has_many(self, checksums: Sequence[Checksum]) -> list[bool]:
+        return [self.has(checksum) for checksum in checksums]
+
+    def length(self, checksum: Checksum) -> int | None:
+        digest = checksum.bytes()
+        parts = self._behind.pending(digest)
+        if parts is not None:
+            return sum(len(part) for part in parts)
+        return self._directory.length(digest)
+
+    def length_many(self, checksums: Sequence[Checksum]) -> list[int | None]:
+        return [self.length(checksum) for checksum in checksums]
+
+    def promise(self, checksum: Checksum) -> None:
+        """Nothing to do: other processes see files, not promises."""
+
+    def path(self, checksum: Checksum) -> Path | None:
+        digest = checksum.bytes()
+        if self._behind.pending(digest) is not None:
+            self._behind.flush()
+        return self._directory.path(digest)
+
+    def flush(self) -> None:
+        self._behind.flush()
+
+    def close(self) -> None:
+        self._behind.close()
+        self._directory.close()
+
+
+class EmbeddedResultCache:
+    """A results database, written behind, with the results of this process in front of it."""
+
+    def __init__(self, behind: WriteBehind, database: ResultsDatabase, *, writable: bool) -> None:
+        self._behind = behind
+        self._database = database
+        self._writable = writable
+        self._lock = threading.Lock()
+        self._remembered: dict[bytes, Checksum] = {}
+
+    def get(self, transformation: Checksum) -> Checksum | None:
+        digest = transformation.bytes()
+        known = self._remembered.get(digest)
+        if known is None:
+            found = self._behind.result(digest)
+            if found is None:
+                return None
+            known = self._remember(digest, Checksum(found))
+        return known
+
+    def get_many(self, transformations: Sequence[Checksum]) -> list[Checksum | None]:
+        results = [self._remembered.get(transformation.bytes()) for transformation in transformations]
+        missing = [index for index, result in enumerate(results) if result is None]
+        if missing:
+            digests = [transformations[index].bytes() for index in missing]
+            found = self._database.transformation_many(digests)
+            for index, digest, result in zip(missing, digests, found, strict=True):
+                results[index] = (
+                    self.get(transformations[index])  # it may be queued
+                    if result is None
+                    else self._remember(digest, Checksum(result))
+                )
+        return results
+
+    def put(
+        self,
+        transformation: Checksum,
+        result: Checksum,
+        *,
+        buffers: Sequence[Buffer] = (),
+        record: dict[str, Any] | None = None,
+    ) -> Checksum:
+        digest = transformation.bytes()
+        if not self._writable:
+            return self._remember(digest, self.get(transformation) or result)
+        text = None if record is None else json.dumps(record, separators=(",", ":"))
+        winner = self._behind.put(
+            digest,
+            result.bytes(),
+            buffers=[(buffer.get_checksum().bytes(), buffer.parts) for buffer in buffers],
+            record=text,
+        )
+        return self._remember(digest, result if winner == result.bytes() else Checksum(winner))
+
+    def _remember(self, digest: bytes, result: Checksum) -> Checksum:
+        with self._lock:
+            if len(self._remembered) >= MAX_REMEMBERED_RESULTS:
+                del self._remembered[next(iter(self._remembered))]
+            return self._remembered.setdefault(digest, result)
+
+    def reverse(self, result: Checksum) -> list[Checksum]:
+        self._behind.flush()
+        return [Checksum(digest) for digest in self._database.rev_transformations(result.bytes())]
+
+    def record(self, transformation: Checksum) -> dict[str, Any] | None:
+        self._behind.flush()
+        text = self._database.metadata(transformation.bytes())
+        record: dict[str, Any] | None = None if text is None else json.loads(text)
+        return record
+
+    def contest(self, transformation: Checksum, result: Checksum) -> None:
+        self._behind.flush()
+        self._database.contest(transformation.bytes(), result.bytes())
+        with self._lock:
+            self._remembered.pop(transformation.bytes(), None)
+
+    def flush(self) -> None:
+        self._behind.flush()
+
+    def close(self) -> None:
+        self._behind.close()
+        self._database.close()

@@ -1,0 +1,199 @@
+"""Write a Python value as indented JSON, to the rules of a dialect.
+
+What the two dialects share: two spaces a level, `": "` after a key, one item a line, sorted keys, `[]`
+and `{}` for empty containers. A dialect supplies how scalars look, which keys it takes, what it makes of
+other types, and how deep it goes. Homogeneous lists are written at C speed. Nothing but the standard
+library is imported, so small values cost microseconds even in a process that just started.
+
+The source of both dialects: `contracts/dialect-p.md` and `contracts/dialect-m.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ("JsonWriter", "Members", "Refused", "is_cyclic")
+
+
+class Members(list[tuple[str, Any]]):
+    """The members of an object in the order in which they are written: never sorted again."""
+
+
+class Refused(Exception):
+    """Internal: a value that the dialect cannot write. Callers turn it into TypeError or ValueError."""
+
+    def __init__(self, reason: str, *, too_deep: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.too_deep = too_deep
+        self.path: list[object] = []  # innermost first
+
+    def where(self) -> str:
+        """Return the place of the offending value as subscripts, for example `value['a'][3]`."""
+        keys = list(reversed(self.path))
+        text = "".join(f"[{key!r}]" for key in keys[:8])
+        return "value" + text + ("[...]" if len(keys) > 8 else "")
+
+
+class JsonWriter:
+    """The writer of one dialect.
+
+    scalars: exact type -> function from the value to its JSON text.
+    quote: str (and subclasses) -> JSON text.
+    key_text: a key that is not exactly a str -> its text, or raises Refused; None refuses them all.
+    other: a value of any other type -> its JSON text, or a dict, list, tuple or Members to write instead;
+        raises Refused.
+    max_depth: containers inside one another, at most.
+    """
+
+    def __init__(
+        self,
+        *,
+        scalars: dict[type, Callable[[Any], str]],
+        quote: Callable[[str], str],
+        key_text: Callable[[object], str] | None,
+        other: Callable[[Any], Any],
+        max_depth: int,
+    ) -> None:
+        self._scalars = scalars
+        self._scalar_types = frozenset(scalars)
+        self._quote = quote
+        self._key_text = key_text
+        self._other = other
+        self._max_depth = max_depth
+
+    def text(self, value: Any) -> str:
+        """Return the JSON text of `value`, without a final newline. Raises Refused."""
+        scalar = self._scalars.get(type(value))
+        if scalar is not None:
+            return scalar(value)
+        out: list[str] = []
+        try:
+            self._emit(value, "\n", 1, out.append)
+        except RecursionError:
+            raise Refused(
+                "it is nested too deeply for what is left of Python's stack", too_deep=True
+            ) from None
+        return "".join(out)
+
+    def _emit(self, value: Any, newline: str, level: int, out: Callable[[str], None]) -> None:
+        cls = type(value)
+        if cls is not dict and cls is not list and cls is not tuple:
+            scalar = self._scalars.get(cls)
+            if scalar is not None:
+                out(scalar(value))
+                return
+            value = self._other(value)
+            if type(value) is str:
+                out(value)
+                return
+        if not value:
+            out("{}" if isinstance(value, (dict, Members)) else "[]")
+            return
+        if level > self._max_depth:
+            raise Refused(f"it is nested deeper than {self._max_depth} levels", too_deep=True)
+        if isinstance(value, (dict, Members)):
+            self._emit_object(value, newline, level, out)
+        else:
+            self._emit_array(value, newline, level, out)
+
+    def _emit_object(
+        self, value: dict[Any, Any] | Members, newline: str, level: int, out: Callable[[str], None]
+    ) -> None:
+        scalars, quote = self._scalars, self._quote
+        inner = newline + "  "
+        separator, following = "{" + inner, "," + inner
+        key: object = None
+        try:
+            for key, item in self._members(value):
+                scalar = scalars.get(type(item))
+                if scalar is not None:
+                    out(f"{separator}{quote(key)}: {scalar(item)}")
+                else:
+                    out(f"{separator}{quote(key)}: ")
+                    self._emit(item, inner, level + 1, out)
+                separator = following
+        except Refused as refused:
+            refused.path.append(key)
+            raise
+        out(newline + "}")
+
+    def _emit_array(
+        self, value: list[Any] | tuple[Any, ...], newline: str, level: int, out: Callable[[str], None]
+    ) -> None:
+        scalars = self._scalars
+        inner = newline + "  "
+        separator, following = "[" + inner, "," + inner
+        types = set(map(type, value))
+        if types <= self._scalar_types:
+            out(separator)
+            texts: Iterable[str]
+            if len(types) == 1:
+                texts = map(scalars[types.pop()], value)
+            else:
+                texts = [scalars[type(item)](item) for item in value]
+            try:
+                out(following.join(texts))
+            except Refused as refused:
+                refused.path.append(self._first_refused(value))
+                raise
+        else:
+            index = 0
+            try:
+                for index, item in enumerate(value):  # noqa: B007 (the error names the index)
+                    out(separator)
+                    self._emit(item, inner, level + 1, out)
+                    separator = following
+            except Refused as refused:
+                refused.path.append(index)
+                raise
+        out(newline + "]")
+
+    def _members(self, value: dict[Any, Any] | Members) -> Iterable[tuple[str, Any]]:
+        if isinstance(value, Members):
+            return value
+        types = set(map(type, value))
+        if types != {str} and self._key_text is None:
+            key = next(key for key in value if type(key) is not str)
+            raise Refused(
+                f"its key {key!r} is of type {type(key).__name__}; keys must be str: convert it with str()"
+            )
+        try:
+            keys = sorted(value)
+        except TypeError as exc:
+            raise Refused(
+                f"its keys cannot be sorted ({exc}); give all keys one type, for example str"
+            ) from None
+        if types == {str} or self._key_text is None:
+            return [(key, value[key]) for key in keys]
+        return [(key if type(key) is str else self._key_text(key), value[key]) for key in keys]
+
+    def _first_refused(self, value: Iterable[Any]) -> int:
+        for index, item in enumerate(value):
+            try:
+                self._scalars[type(item)](item)
+            except Refused:
+                return index
+        return -1
+
+
+def is_cyclic(value: Any) -> bool:
+    """Return whether a container holds itself, at any depth (through dict, list and tuple)."""
+    open_ids: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(value, False)]
+    done: set[int] = set()
+    while stack:
+        item, leaving = stack.pop()
+        if leaving:
+            open_ids.discard(id(item))
+            done.add(id(item))
+            continue
+        if id(item) in open_ids:
+            return True
+        if id(item) in done or not isinstance(item, (dict, list, tuple)):
+            continue
+        open_ids.add(id(item))
+        stack.append((item, True))
+        stack.extend((child, False) for child in (item.values() if isinstance(item, dict) else item))
+    return False

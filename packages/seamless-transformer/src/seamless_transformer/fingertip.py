@@ -1,0 +1,170 @@
+"""Compute a buffer again from a step that is known to produce it.
+
+Depth first through missing inputs, with a depth limit and a guard against cycles. Nothing is recorded: the result
+is checked against the checksum that was asked for, and kept in memory only.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from seamless import Buffer, CacheMissError, Checksum
+from seamless.active import get_active
+from seamless.buffer_cache import get_buffer_cache
+from seamless.errors import StepError
+from seamless.resolution import find_buffer
+from seamless.step import StepRequest
+
+from .counters import counting
+from .execution_record import minimal_record
+
+if TYPE_CHECKING:
+    from seamless.active import ActiveSet
+
+    from .transformation import Transformation
+
+__all__ = ("MAX_DEPTH", "FingertipDepthError", "recompute", "recompute_result")
+
+MAX_DEPTH = 100  # steps that had to be recomputed for one another; deeper chains need a stored result in between
+
+
+class FingertipDepthError(CacheMissError):
+    """A buffer could only be recomputed through a chain of more steps than the limit.
+
+    Remedy: compute one of the steps in between without scratch, so that its result is stored.
+    """
+
+
+def recompute(checksum: Checksum, active: ActiveSet | None = None) -> Buffer | None:
+    """Return the buffer from a new run of a step that once produced it; None when there is no such step.
+
+    Raises FingertipDepthError.
+    """
+    return _recompute(checksum, active or get_active(), ())
+
+
+def _recompute(checksum: Checksum, active: ActiveSet, path: tuple[Checksum, ...]) -> Buffer | None:
+    if checksum in path:
+        return None
+    if len(path) >= MAX_DEPTH:
+        raise FingertipDepthError(
+            path[0],
+            f"buffer {path[0]} can only be recomputed through a chain of more than {MAX_DEPTH} steps whose results are "
+            "all missing. Compute one of the steps in between without scratch, so that its result is stored.",
+        )
+    inner_path = (*path, checksum)
+    for tf_checksum in active.results.reverse(checksum):
+        transformation = _read_transformation(tf_checksum, active)
+        if transformation is None:
+            continue
+        inputs = _read_inputs(transformation, active, inner_path)
+        if inputs is None:
+            continue
+        buffer = _run_again(tf_checksum, transformation, inputs, active)
+        if buffer is not None and buffer.get_checksum() == checksum:
+            get_buffer_cache().add(checksum.bytes(), buffer)
+            return buffer
+    return None
+
+
+def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, Any] | None:
+    buffer = find_buffer(tf_checksum, active)
+    if buffer is None:
+        return None
+    transformation = buffer.get_value("plain")
+    return transformation if isinstance(transformation, dict) else None
+
+
+def _read_inputs(
+    transformation: dict[str, Any], active: ActiveSet, path: tuple[Checksum, ...]
+) -> dict[Checksum, Buffer] | None:
+    inputs: dict[Checksum, Buffer] = {}
+    for name, pin in transformation.items():
+        if name.startswith("__") or pin[2] is None:
+            continue
+        checksum = Checksum(pin[2])
+        buffer = find_buffer(checksum, active)
+        if buffer is None:
+            buffer = _recompute(checksum, active, path)
+        if buffer is None:
+            return None
+        inputs[checksum] = buffer
+    return inputs
+
+
+def _run_again(
+    tf_checksum: Checksum, transformation: dict[str, Any], inputs: dict[Checksum, Buffer], active: ActiveSet
+) -> Buffer | None:
+    from seamless_worker import run_step
+
+    def read_buffer(checksum: Checksum) -> Buffer:
+        buffer = inputs.get(checksum)
+        if buffer is None:
+            buffer = find_buffer(checksum, active)
+        if buffer is None:
+            raise CacheMissError(checksum)
+        return buffer
+
+    request = StepRequest(
+        tf_checksum=tf_checksum,
+        transformation=transformation,
+        read_buffer=read_buffer,
+        read_path=active.buffers.path,
+    )
+    try:
+        outcome = run_step(request)
+    except (StepError, CacheMissError):
+        return None  # this way does not lead to the buffer; another one may
+    counting.add("executed")
+    for attachment in outcome.attachments:
+        get_buffer_cache().add(attachment.get_checksum().bytes(), attachment)
+    return outcome.result
+
+
+def recompute_result(transformation: Transformation) -> Buffer:
+    """Return the result buffer of a finished step whose buffer is gone.
+
+    If its code does not give the recorded result any more, the record is contested and the new result stands: a result
+    that nobody can read is worth nothing. Raises CacheMissError when an input is missing too.
+    """
+    from .step_run import request_again
+
+    recorded = transformation.result_checksum
+    active = transformation._active
+    buffer = recompute(recorded, active)
+    if buffer is not None:
+        return buffer
+    from seamless_worker import run_step
+
+    request = request_again(transformation)
+    try:
+        outcome = run_step(request)
+    except StepError as exc:
+        raise CacheMissError(
+            recorded,
+            f"the result {recorded} of step {transformation._definition.name!r} is recorded, but its buffer is gone, and "
+            f"running the step again failed:\n{exc.user_traceback}",
+        ) from exc.exception
+    counting.add("executed")
+    buffer = outcome.result
+    checksum = buffer.get_checksum()
+    if checksum != recorded:
+        print(
+            f"seamless: step {transformation._definition.name!r} ({request.tf_checksum}): the buffer of its recorded result "
+            f"{recorded} is gone and a new run gave {checksum}; the new result replaces it.",
+            file=sys.stderr,
+        )
+        counting.add("conflicts")
+        active.results.contest(request.tf_checksum, recorded)
+        record = minimal_record(
+            request.tf_checksum.hex(), checksum.hex(), outcome.usage, execution=active.execution, remote=None
+        )
+        buffers = [*outcome.attachments, *(() if transformation.scratch else (buffer,))]
+        transformation._result = active.results.put(
+            request.tf_checksum, checksum, buffers=buffers, record=record
+        )
+    elif not transformation.scratch:
+        active.buffers.put_many([*outcome.attachments, buffer])
+    get_buffer_cache().add(checksum.bytes(), buffer)
+    return buffer

@@ -1,0 +1,442 @@
+"""A step with its arguments: constructed, looked up, run if need be, recorded.
+
+Life cycle: construct (dependencies, then identity) -> compute (result checksum) -> value. The active set is captured
+at construction; look-up, execution and record use that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from seamless import Buffer, CacheMissError, Checksum
+from seamless.active import get_active
+from seamless.lifecycle import ensure_open
+from seamless.resolution import find_buffer
+
+from . import driver
+from .arguments import PreparedArguments, all_dependencies
+from .driver import Node, NodeState, Run
+from .event_loop import refuse_inside_event_loop
+from .step_run import Failure, run_here
+from .transformation_errors import TransformationError, error_like
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from seamless.active import ActiveSet
+
+    from .step_definition import StepDefinition
+
+__all__ = ("Transformation",)
+
+CANCELED = "Transformation was canceled"
+
+
+class Transformation(Node):
+    """One step with its arguments. Made by calling a delayed transformer; never directly.
+
+    `run()` computes and returns the value; `await tf` does the same inside an event loop; `start()` begins without
+    waiting. A Transformation may be an argument of another step, by itself or inside a list, tuple or dict.
+    """
+
+    __slots__ = (
+        "_active",
+        "_arguments",
+        "_buffers",
+        "_canceled",
+        "_definition",
+        "_entered",
+        "_failure",
+        "_from_steps",
+        "_hexes",
+        "_result",
+        "_result_buffer",
+        "_running",
+        "_tf",
+    )
+
+    def __init__(self, definition: StepDefinition, arguments: PreparedArguments) -> None:
+        super().__init__()
+        self._definition = definition
+        self._active: ActiveSet = get_active()
+        self._active.work.enter()
+        self._entered = True
+        self._buffers: list[Buffer] = arguments.keep()
+        self._hexes: dict[str, str | None] = dict(zip(arguments.names, arguments.hexes, strict=True))
+        self._arguments: PreparedArguments | None = None if arguments.complete else arguments
+        if self._arguments is not None:
+            self._arguments.payloads = []
+        self._from_steps: frozenset[Checksum] = frozenset()
+        self._tf: Checksum | None = None
+        self._result: Checksum | None = None
+        self._result_buffer: Buffer | None = None
+        self._failure: Failure | None = None
+        self._canceled = False
+        self._running: Any = None  # RunningStep while this leads a running step
+
+    def __del__(self) -> None:
+        if getattr(self, "_entered", False):
+            self._entered = False
+            self._active.work.leave()
+
+    def __repr__(self) -> str:
+        return f"<Transformation of {self._definition.name!r}, {self.status}>"
+
+    # construction
+
+    def construct(self) -> Checksum | None:
+        """Compute the dependencies and return the transformation checksum; None with `.exception` on failure."""
+        if self._tf is None and self._failure is None and not self._canceled:
+            dependencies = self._dependency_nodes()
+            if any(not dependency.finished for dependency in dependencies):
+                refuse_inside_event_loop("tf.construct()", "await tf.construction()")
+                _drive_all(dependencies)
+            self._identify()
+        return self._tf
+
+    async def construction(self) -> Checksum | None:
+        """Like `construct`, without blocking the event loop."""
+        for dependency in self._dependency_nodes():
+            await _finished(dependency)
+        return self.construct()
+
+    # computation
+
+    def compute(self) -> Checksum | None:
+        """Return the result checksum; None with `.exception` set when the step failed."""
+        refuse_inside_event_loop("tf.compute()", "await tf.computation()")
+        self._compute()
+        return self._result
+
+    async def computation(self, require_value: bool = False) -> Checksum | None:
+        """Like `compute`, without blocking the event loop; with `require_value`, its value is at hand afterwards."""
+        self.start()
+        await _finished(self)
+        if require_value and self._result is not None:
+            await _in_thread(self._result_buffer_or_recompute)
+        return self._result
+
+    def run(self) -> Any:
+        """Compute and return the value. Raises TransformationError."""
+        refuse_inside_event_loop("tf.run()", "await tf.task()")
+        self._compute()
+        self._raise_failure()
+        return self._result_value()
+
+    def task(self) -> asyncio.Task[Any]:
+        """Return a task of the running event loop that gives the value. Cancelling it cancels the step."""
+        import asyncio
+
+        return asyncio.get_running_loop().create_task(self._value_async())
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._value_async().__await__()
+
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> Transformation:
+        """Begin, with everything it depends on, without waiting; return self. `loop` is not needed."""
+        ensure_open("transformation start")
+        if self._state is NodeState.IDLE:
+            driver.background_run().add([self])
+        return self
+
+    async def _value_async(self) -> Any:
+        import asyncio
+
+        self.start()
+        try:
+            await _finished(self)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        self._raise_failure()
+        return await _in_thread(self._result_value)
+
+    def _compute(self, *, width: int | None = None) -> None:
+        ensure_open("transformation computation")
+        while not self.finished:
+            run = Run(width=width)
+            run.add([self])
+            run.drive(self)
+
+    # what is known
+
+    @property
+    def transformation_checksum(self) -> Checksum:
+        """Checksum of the step with its arguments. Raises TransformationError before `construct`."""
+        if self._tf is None and self._failure is None and not self._unfinished_dependencies():
+            self._identify()
+        if self._tf is None:
+            if self._failure is not None:
+                raise TransformationError("Transformation construction returned an exception")
+            raise TransformationError("Transformation has not been constructed")
+        return self._tf
+
+    @property
+    def result_checksum(self) -> Checksum:
+        """Checksum of the result. Raises TransformationError when there is none."""
+        if self._result is not None:
+            return self._result
+        self._raise_failure()
+        if self._state is not NodeState.IDLE:
+            raise TransformationError("Transformation is still computing")
+        if self._tf is None and self._unfinished_dependencies():
+            raise TransformationError("Transformation has not been constructed")
+        raise TransformationError("Transformation has not been computed")
+
+    @property
+    def buffer(self) -> Buffer:
+        """The result as a Buffer. Nothing is recomputed: CacheMissError when it is not at hand."""
+        checksum = self.result_checksum
+        buffer = self._find_result()
+        if buffer is None:
+            raise CacheMissError(checksum)
+        return buffer
+
+    @property
+    def value(self) -> Any:
+        """The result as a value. Nothing is recomputed."""
+        return self.buffer.get_value(self.celltype)
+
+    @property
+    def status(self) -> str:
+        """One line: ready, pending, OK, exception or canceled."""
+        if self._canceled:
+            return "Status: canceled"
+        if self._failure is not None:
+            return "Status: exception"
+        if self._result is not None:
+            return "Status: OK"
+        if self._state is NodeState.IDLE:
+            return "Status: ready"
+        return "Status: pending"
+
+    @property
+    def exception(self) -> str | None:
+        """What went wrong, as text: the traceback of the step's own lines, then what it printed."""
+        if self._canceled:
+            return CANCELED
+        return None if self._failure is None else self._failure.text
+
+    @property
+    def celltype(self) -> str:
+        """Celltype of the result."""
+        return self._definition.output_celltype
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Settings that travel with the step, read-only; never part of its identity."""
+        return MappingProxyType(dict(self._definition.meta))
+
+    @meta.setter
+    def meta(self, value: object) -> None:
+        raise TransformationError("Transformation definition is immutable")
+
+    @property
+    def scratch(self) -> bool:
+        """Whether the result is kept out of the store and recomputed when it is needed."""
+        return self._definition.scratch
+
+    @scratch.setter
+    def scratch(self, value: object) -> None:
+        raise TransformationError("Transformation definition is immutable")
+
+    @property
+    def allow_input_fingertip(self) -> bool:
+        """Whether missing inputs may be recomputed where the step runs."""
+        return self._definition.allow_input_fingertip
+
+    @property
+    def logs(self) -> str:
+        """What the step printed. Not kept for steps that succeed."""
+        raise NotImplementedError(
+            "what a step prints is shown while it runs, and is part of .exception when it fails; it is not kept"
+        )
+
+    def clear_exception(self) -> None:
+        """Forget a failure, so that the step can be tried again; without effect once cancelled."""
+        if self._failure is not None and not self._canceled:
+            self._failure = None
+            driver.reset(self)
+
+    def is_cached(self) -> bool:
+        """Ask the results database whether this step has a result. Raises RuntimeError when there is none."""
+        self.construct()
+        return self._look_up_durable()
+
+    async def is_cached_async(self) -> bool:
+        """Like `is_cached`, without blocking the event loop."""
+        await self.construction()
+        return bool(await _in_thread(self._look_up_durable))
+
+    # cancellation
+
+    def cancel(self, recursive: bool = False) -> bool:
+        """Give the step up. True if this changed something; False if it had ended or was cancelled already.
+
+        Python code that runs cannot be stopped: its result is dropped. A running command is ended. Everybody who
+        waits for the same running step in this process gets the cancellation too.
+        """
+        changed = self._cancel_one()
+        if recursive:
+            stack = list(self._dependency_nodes())
+            seen: set[int] = set()
+            while stack:
+                dependency = stack.pop()
+                if id(dependency) not in seen:
+                    seen.add(id(dependency))
+                    stack.extend(dependency._dependency_nodes())
+                    changed = dependency._cancel_one() or changed
+        return changed
+
+    async def cancel_async(self, recursive: bool = False) -> bool:
+        """Like `cancel`."""
+        return self.cancel(recursive)
+
+    def _cancel_one(self) -> bool:
+        if self._canceled or (self.finished and self._failure is None):
+            return False
+        from .running_steps import running_steps
+
+        self._canceled = True
+        self._failure = None
+        running = None
+        if self._tf is not None and self._state is NodeState.ACTIVE:
+            running = running_steps.cancel(self._tf)
+        driver.finish(self)
+        self._leave()
+        if running is not None:
+            for other in [running.leader, *running_steps.end(running)]:
+                if other is not self:
+                    other._canceled = True
+                    driver.finish(other)
+        return True
+
+    def _interrupt(self) -> None:
+        running = self._running
+        if running is not None:
+            running.cancelled = True
+
+    # the driver's side
+
+    def _dependency_nodes(self) -> Sequence[Transformation]:
+        return () if self._arguments is None else all_dependencies(self._arguments)
+
+    def _unfinished_dependencies(self) -> bool:
+        return any(not dependency.finished for dependency in self._dependency_nodes())
+
+    def _advance(self, run: Run) -> bool:
+        if self._canceled:
+            return True
+        if self._identify():
+            return run_here(self)
+        return True
+
+    def _identify(self) -> bool:
+        """Fill the pins of dependencies and compute the identity; False with a failure set."""
+        if self._tf is not None:
+            return True
+        arguments = self._arguments
+        if arguments is not None:
+            from .dependencies import fill_dependencies
+
+            failure = fill_dependencies(arguments, self._hexes, self._buffers)
+            if failure is not None:
+                self._failure = failure
+                return False
+            self._from_steps = frozenset(
+                dependency.result_checksum for dependency in (arguments.dependencies or {}).values()
+            )
+            self._arguments = None
+        template = self._definition.template(tuple(self._hexes))
+        self._tf = Checksum._from_digest(template.digest(list(self._hexes.values())))
+        return True
+
+    def _succeed(self, result: Checksum, buffer: Buffer | None = None) -> None:
+        self._result = result
+        self._result_buffer = buffer if self._definition.scratch else None
+        self._buffers = []
+        self._leave()
+
+    def _fail(self, failure: Failure) -> None:
+        self._failure = failure
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            self._active.work.leave()
+
+    def _look_up_durable(self) -> bool:
+        if not self._active.persistent:
+            raise RuntimeError(
+                "is_cached() asks the results database, and none is configured. Set SEAMLESS_CACHE=DIR, or configure a "
+                "cluster and call seamless.config.init()."
+            )
+        return self._tf is not None and self._active.results.get(self._tf) is not None
+
+    def _find_result(self) -> Buffer | None:
+        if self._result_buffer is not None:
+            return self._result_buffer
+        assert self._result is not None
+        return find_buffer(self._result, self._active) or find_buffer(self._result)
+
+    def _result_buffer_or_recompute(self) -> Buffer:
+        assert self._result is not None
+        buffer = self._find_result()
+        if buffer is None:
+            from .fingertip import recompute_result
+
+            buffer = recompute_result(self)
+        return buffer
+
+    def _result_value(self) -> Any:
+        return self._result_buffer_or_recompute().get_value(self.celltype)
+
+    def _raise_failure(self) -> None:
+        if self._canceled:
+            raise TransformationError(CANCELED)
+        failure = self._failure
+        if failure is not None:
+            what = "Transformation construction returned" if failure.in_construction else "Transformation returned"
+            raise error_like(f"{what} an exception:\n{failure.text}", failure.step_error)
+
+
+def _drive_all(nodes: Sequence[Transformation]) -> None:
+    run = Run()
+    run.add(nodes)
+    for node in nodes:
+        run.drive(node)
+
+
+async def _finished(node: Transformation) -> None:
+    """Wait for the node without a thread."""
+    import asyncio
+
+    node.start()
+    if node.finished:
+        return
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def resolve() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def wake(_: Node) -> None:
+        try:
+            loop.call_soon_threadsafe(resolve)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+
+    node.when_finished(wake)
+    await future
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """Run a blocking function in the loop's bounded pool."""
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(None, function)
