@@ -52,6 +52,7 @@ class Ours(_Filled):
         from seamless_store.results_database import ResultRow, ResultsDatabase
 
         self.row, self.database = ResultRow, ResultsDatabase(path)
+        self.database.open()
         self.lookup, self.lookup_many = self.database.transformation, self.database.transformation_many
         self.close = self.database.close
 
