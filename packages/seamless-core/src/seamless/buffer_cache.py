@@ -312,6 +312,8 @@ def get_buffer_cache() -> BufferCache:
     global _cache
     cache = _cache
     if cache is None:
+        from .buffer import Buffer
+
         with _cache_lock:
             cache = _cache
             if cache is None:
@@ -329,4 +331,10 @@ def get_buffer_cache() -> BufferCache:
                 if "hard_bytes" in limits and "soft_bytes" not in limits:
                     limits["soft_bytes"] = min(SOFT_LIMIT_BYTES, limits["hard_bytes"])
                 cache = _cache = BufferCache(**limits)
+                Buffer._on_checksum = _register
     return cache
+
+
+def _register(buffer: Buffer) -> None:
+    assert _cache is not None
+    _cache.register(buffer.checksum.bytes(), buffer)

@@ -11,7 +11,6 @@ release does with exponents. Where it refuses, our own writer decides, so errors
 
 from __future__ import annotations
 
-import enum
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -126,7 +125,8 @@ def _other(value: Any) -> Any:
     """Return what stands for a value of a less usual type: JSON text or a container."""
     if isinstance(value, Checksum):
         return f'"{value.hex()}"'
-    if isinstance(value, enum.Enum):
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(value, enum.Enum):
         inner = value.value
         scalar = _SCALARS.get(type(inner))
         return scalar(inner) if scalar is not None else _other(inner)

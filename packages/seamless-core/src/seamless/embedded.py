@@ -78,7 +78,6 @@ def open_embedded(directory: Path, *, stage: str | None = None, substage: str | 
     from seamless_store.buffer_directory import BufferDirectory
     from seamless_store.results_database import ResultsDatabase
     from seamless_store.write_behind import WriteBehind
-    from seamless_store.writer_lock import WriterLock
 
     workdir = directory / PROJECT
     if stage is not None:
@@ -95,8 +94,7 @@ def open_embedded(directory: Path, *, stage: str | None = None, substage: str | 
     database_path = workdir / DATABASE_NAME
     buffer_directory = BufferDirectory(workdir, writable=writable)
     database = ResultsDatabase(database_path, writable=writable)
-    lock = WriterLock(database_path)
-    behind = WriteBehind(buffer_directory, database, lock, on_conflict=_report_conflict)
+    behind = WriteBehind(buffer_directory, database, on_conflict=_report_conflict)
     buffers = EmbeddedBufferStore(buffer_directory, behind)
     return ActiveSet(
         buffers=buffers,

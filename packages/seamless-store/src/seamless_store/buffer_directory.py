@@ -42,7 +42,7 @@ from .layout import (
     temporary_owner,
 )
 from .lock_files import wait_for_locks
-from .publishing import Publisher, write_all
+from .publishing import Publisher, directory_of, write_all
 from .quarantine import Quarantine, QuarantinedFile
 from .reading import DamagedFile, FileReader
 from .streaming import BufferWriter
@@ -187,7 +187,7 @@ class BufferDirectory:
         """Tell whether a file of this buffer is there, in any form, by name alone."""
         path = self._path(digest)
         with translated_os_errors("look for a buffer", path):
-            return any(self._is_file(path + suffix) for suffix in FORM_SUFFIXES)
+            return self._is_file(path) or self._is_file(path + ".zst") or self._is_file(path + ".gz")
 
     def has_many(self, digests: Sequence[bytes]) -> list[bool]:
         return [self.has(digest) for digest in digests]
@@ -343,7 +343,7 @@ class BufferDirectory:
 
     def _wait_for_locks(self, path: str) -> bool:
         return wait_for_locks(
-            os.path.dirname(path),
+            directory_of(path),
             [path + suffix for suffix in FORM_SUFFIXES],
             filesystem=self._filesystem,
             clock=self._clock,

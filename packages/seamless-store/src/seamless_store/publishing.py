@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .filesystem import FileSystem
     from .quarantine import Quarantine
 
-__all__ = ("CHUNK_BYTES", "Publisher", "write_all")
+__all__ = ("CHUNK_BYTES", "Publisher", "directory_of", "write_all")
 
 CHUNK_BYTES = 1024 * 1024  # hashed and written while in the processor's cache
 SYNC_EACH_MAX = 8  # from here one syncfs is cheaper, yet it also writes back what others left dirty
@@ -127,7 +127,7 @@ class Publisher:
             self.discard(item.temporary for item in new)
             raise
         paths = unsynced + [item.path for item in new]
-        self.sync_directories({os.path.dirname(path) for path in paths})
+        self.sync_directories({directory_of(path) for path in paths})
         for path in unsynced:
             self._durable.add(path, file_key(self.filesystem.stat(path)))
         for item in new:
@@ -232,7 +232,7 @@ class Publisher:
     def create_temporary(self, digest: bytes) -> tuple[int, str]:
         """Open a new temporary file beside the place of the buffer; return descriptor and path."""
         path = self.path(digest)
-        directory = os.path.dirname(path)
+        directory = directory_of(path)
         if directory not in self._made_directories:
             self._make_directory(directory)
         owner = self.filesystem.process_identity()
@@ -351,6 +351,11 @@ class Publisher:
         for part in parts:
             hasher.update(part)
         return hasher.digest()
+
+
+def directory_of(path: str) -> str:
+    """Return the directory part of an absolute path that we have composed."""
+    return path.rpartition("/")[0]
 
 
 def write_all(filesystem: FileSystem, fd: int, chunk: memoryview | bytes) -> None:

@@ -42,7 +42,7 @@ class Quarantine:
     """The quarantine of one buffer directory."""
 
     def __init__(self, root: str, *, filesystem: FileSystem, clock: Clock) -> None:
-        self.path = f"{root}/{QUARANTINE}"
+        self.path = f"{root}/{QUARANTINE}"  # or <path>-<uid> where that one is another user's
         self._root = root
         self._filesystem = filesystem
         self._clock = clock
@@ -53,50 +53,72 @@ class Quarantine:
         Raises OSError if this process may not move it.
         """
         filesystem = self._filesystem
-        with contextlib.suppress(FileExistsError):
-            filesystem.mkdir(self.path, 0o700)
-            self._sync_directory(self._root)
-        with self._locked():
+        directory = self._own_directory()
+        with self._locked(directory):
             try:
                 stat = filesystem.stat(path)
             except FileNotFoundError:
                 return ""
             if (stat.st_dev, stat.st_ino) != inode:
                 return ""
-            target = self._free_name(path.rpartition("/")[2])
+            target = self._free_name(directory, path.rpartition("/")[2])
             filesystem.rename(path, target)
             self._write_reason(target, path, reason, stat.st_size)
-            self._sync_directory(self.path)
-            self._sync_directory(os.path.dirname(path))
+            self._sync_directory(directory)
+            self._sync_directory(path.rpartition("/")[0])
         return target
 
     def files(self) -> list[QuarantinedFile]:
-        """Return what lies in quarantine, sorted by name."""
-        import json
+        """Return what lies in quarantine, as far as this user may look, sorted by path."""
+        found = []
+        for name in sorted(self._filesystem.listdir(self._root)):
+            if name.startswith(QUARANTINE):
+                with contextlib.suppress(PermissionError):  # another user's
+                    found += self._files(f"{self._root}/{name}")
+        return found
 
+    def _files(self, directory: str) -> list[QuarantinedFile]:
         filesystem = self._filesystem
-        try:
-            names = set(filesystem.listdir(self.path))
-        except FileNotFoundError:
-            return []
+        names = set(filesystem.listdir(directory))
         found = []
         for name in sorted(names):
             original, _, time = name.rpartition("-")
             if name.endswith(_REASON_SUFFIX) or not original:
                 continue
-            path = f"{self.path}/{name}"
-            reason = ""
-            if name + _REASON_SUFFIX in names:
-                try:
-                    reason = str(json.loads(self._read(path + _REASON_SUFFIX))["reason"])
-                except (ValueError, KeyError, TypeError):
-                    reason = "the reason file is not readable"
+            path = f"{directory}/{name}"
+            reason = self._reason(path + _REASON_SUFFIX) if name + _REASON_SUFFIX in names else ""
             size_bytes = filesystem.stat(path).st_size
             found.append(QuarantinedFile(path, original, buffer_digest(original), time, size_bytes, reason))
         return found
 
+    def _own_directory(self) -> str:
+        """Return a quarantine that this user may use; make it if need be.
+
+        Users of a shared directory cannot use each other's. Their locks exclude each other all the same:
+        in a sticky directory only its owner may move a file.
+        """
+        for directory in (self.path, f"{self.path}-{os.geteuid()}"):
+            try:
+                self._filesystem.mkdir(directory, 0o700)
+            except FileExistsError:
+                owner = self._filesystem.stat(directory).st_uid
+                if os.geteuid() not in (0, owner):
+                    continue
+            else:
+                self._sync_directory(self._root)
+            return directory
+        raise PermissionError(f"{self.path}-{os.geteuid()} belongs to another user")
+
+    def _reason(self, path: str) -> str:
+        import json
+
+        try:
+            return str(json.loads(self._read(path))["reason"])
+        except (ValueError, KeyError, TypeError):
+            return "the reason file is not readable"
+
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, directory: str) -> Iterator[None]:
         import errno
         import fcntl
 
@@ -113,11 +135,11 @@ class Quarantine:
         finally:
             self._filesystem.close(fd)
 
-    def _free_name(self, name: str) -> str:
+    def _free_name(self, directory: str, name: str) -> str:
         from datetime import datetime, timezone
 
         now = datetime.fromtimestamp(self._clock.time(), timezone.utc)
-        stem = f"{self.path}/{name}-{now:%Y%m%dT%H%M%S.%fZ}"
+        stem = f"{directory}/{name}-{now:%Y%m%dT%H%M%S.%fZ}"
         target, n = stem, 0
         while self._filesystem.exists(target):
             n += 1

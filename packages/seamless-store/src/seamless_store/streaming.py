@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .compressed import Decompressor
 from .errors import DigestMismatch, StoreClosed, translated_os_errors
 from .layout import FILE_MODE, Form
-from .publishing import CHUNK_BYTES, Publisher, write_all
+from .publishing import CHUNK_BYTES, Publisher, directory_of, write_all
 from .reading import DamagedFile, FileReader
 
 if TYPE_CHECKING:
@@ -110,13 +109,13 @@ class BufferWriter:
         inode = filesystem.fstat(self._fd).st_ino
         if filesystem.exists(self._path) and self._present_is_true():
             publisher.fsync_path(self._path)
-            publisher.sync_directories({os.path.dirname(self._path)})
+            publisher.sync_directories({directory_of(self._path)})
             return
         if self._form is not None:
             publisher.write_sidecar(self._digest, self.size_bytes)
         filesystem.rename(self._temporary, self._path)
         self._temporary = ""
-        publisher.sync_directories({os.path.dirname(self._path)})
+        publisher.sync_directories({directory_of(self._path)})
         publisher.acknowledge(self._path, inode)
 
     def _present_is_true(self) -> bool:

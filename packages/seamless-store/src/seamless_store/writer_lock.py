@@ -26,7 +26,7 @@ import weakref
 from collections import deque
 from pathlib import Path
 
-from .database_errors import DatabaseLocked, DatabaseReadOnly, LockUnavailable
+from .database_errors import DatabaseLocked, DatabaseMissing, DatabaseReadOnly, LockUnavailable
 
 __all__ = ("WriterLock", "lock_holders", "open_lock_file")
 
@@ -61,6 +61,12 @@ def open_lock_file(path: str) -> int:
     """Open a lock file, made when missing; for reading only where its owner allows no more."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError as exc:
+        raise DatabaseMissing(
+            f"Cannot make the lock file {path}: its directory does not exist (any more).",
+            path=path,
+            remedy="check whether the cache was removed; open it again to make a new one.",
+        ) from exc
     except OSError as exc:
         if exc.errno not in _DENIED:
             raise
@@ -71,7 +77,7 @@ def open_lock_file(path: str) -> int:
         raise DatabaseReadOnly(
             f"Cannot open the lock file {path}: {denied.strerror}.",
             path=path,
-            remedy=f"make {os.path.dirname(path) or '.'} writable for this user, or open with writable=False.",
+            remedy=f"make {os.path.dirname(path)} writable for this user, or open with writable=False.",
         ) from denied
 
 
@@ -290,8 +296,8 @@ class WriterLock:
                 raise LockUnavailable(
                     f"The file system of {self.path} refuses flock ({exc.strerror}).",
                     path=self.path,
-                    remedy="mount it with locks (NFS: start rpc.statd; Lustre: -o flock), or put the cache on a "
-                    "local disk and share it through a server.",
+                    remedy="mount it with locks (NFS: start rpc.statd; Lustre: -o flock), or put the cache "
+                    "on a local disk and share it through a server.",
                 ) from exc
             raise
         return True

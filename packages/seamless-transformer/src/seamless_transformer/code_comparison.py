@@ -21,6 +21,7 @@ __all__ = ("CodeContext", "compile_in_context", "same_code")
 
 _FUTURE_FLAGS = 0x1FE0000  # CO_FUTURE_DIVISION ... CO_FUTURE_ANNOTATIONS, as in Include/cpython/code.h
 _KIND_FLAGS = 0x2AC  # CO_VARARGS, CO_VARKEYWORDS, CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
+_NEW_LOCALS = 0x2  # CO_NEWLOCALS: a function, not the body of a class
 _HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING, Python >= 3.13
 
 
@@ -117,9 +118,8 @@ def _without_docstring(code: CodeType) -> tuple[Any, ...]:
     if sys.version_info >= (3, 13):
         has_docstring = bool(code.co_flags & _HAS_DOCSTRING)
     else:
-        has_docstring = code.co_flags & 0x2 != 0 and not code.co_name.startswith(
-            "<"
-        )  # CO_NEWLOCALS: no class
+        is_class = code.co_flags & _NEW_LOCALS == 0
+        has_docstring = not is_class and not code.co_name.startswith("<")
     return constants[1:] if has_docstring else constants
 
 
@@ -137,7 +137,7 @@ def _equal_constant(a: Any, b: Any) -> bool:
     if isinstance(a, frozenset):
         return {(type(x), repr(x)) for x in a} == {(type(x), repr(x)) for x in b}
     if isinstance(a, str) and "<locals>." in a:  # a qualified name: it holds the surroundings
-        return a.rpartition("<locals>.")[2] == b.rpartition("<locals>.")[2]
+        return bool(a.rpartition("<locals>.")[2] == b.rpartition("<locals>.")[2])
     return repr(a) == repr(b)  # tells 0.0 from -0.0
 
 

@@ -59,7 +59,7 @@ def plain_function(func: object) -> FunctionType:
     if flags & 0x280:  # CO_COROUTINE | CO_ASYNC_GENERATOR
         raise UnsupportedFunction(
             f"{function.__qualname__} is an asynchronous function ({_place(function)}); a step is "
-            "computed by an ordinary one. Write it with `def`, and let it call asyncio.run(...) if it must await."
+            "computed by an ordinary one. Write it with `def`; it may call asyncio.run(...)."
         )
     if flags & 0x20:  # CO_GENERATOR
         raise UnsupportedFunction(
@@ -297,8 +297,8 @@ def _instead(thing: Any) -> str:
         return "Write a function that makes the object and returns what you need of it."
     if isinstance(thing, MethodType):
         return (
-            "A method carries its object along, which is no argument of the step. Write a function that takes "
-            "what it needs as arguments."
+            "A method carries its object along, which is no argument of the step. Write a function that "
+            "takes what it needs as arguments."
         )
     if type(thing).__name__ == "partial" and hasattr(thing, "func"):
         return "Pass the function itself and preset the arguments: step.args.NAME = value."
