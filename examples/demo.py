@@ -1,6 +1,6 @@
-"""Run first_steps.py four times on one new cache, each time in a new process, and show what is computed and what is found.
+"""Run first_steps.py four times on one new cache, each time in a new process, and show what is computed.
 
-    python demo.py [--keep]
+python demo.py [--keep]
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def main() -> int:
     try:
         for arguments, comment in RUNS:
             print(f"\n# {comment}")
-            print(f"$ SEAMLESS_CACHE={cache} python {PROGRAM.name} {shlex.join(arguments)}".rstrip(), flush=True)
+            print(
+                f"$ SEAMLESS_CACHE={cache} python {PROGRAM.name} {shlex.join(arguments)}".rstrip(), flush=True
+            )
             subprocess.run(
                 [sys.executable, PROGRAM, *arguments],
                 env={**os.environ, "SEAMLESS_CACHE": str(cache)},

@@ -1,7 +1,7 @@
 """Compare the free licences that every Debian carries: which two say the most alike?
 
-Each licence goes through a bash step that counts its words, and two Python steps. Run it twice: the second time nothing is
-computed. Change one licence (`--edit GPL-3`) and only what depends on that text is computed again.
+Each licence goes through a bash step that counts its words, and two Python steps. Run it twice: the second
+time nothing is computed. Change one licence (`--edit GPL-3`): only what depends on its text is computed again.
 
     SEAMLESS_CACHE=/tmp/cache python first_steps.py
 """
@@ -19,7 +19,9 @@ LICENCES = ("Apache-2.0", "BSD", "GPL-1", "GPL-2", "GPL-3", "LGPL-2", "LGPL-2.1"
 FOLDER = Path("/usr/share/common-licenses")
 
 # A bash step: its inputs are files and variables, its result is the file RESULT.
-count_words = delayed("tr -cs '[:alpha:]' '\\n' < text | tr '[:upper:]' '[:lower:]' | sort | uniq -c > RESULT", "bash")
+count_words = delayed(
+    "tr -cs '[:alpha:]' '\\n' < text | tr '[:upper:]' '[:lower:]' | sort | uniq -c > RESULT", "bash"
+)
 count_words.celltypes.text = "text"
 count_words.celltypes.result = "text"
 
@@ -51,7 +53,9 @@ def similarities(tables):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Which two free licences say the most alike?")
-    parser.add_argument("--edit", metavar="LICENCE", choices=LICENCES, help="pretend that this licence was changed")
+    parser.add_argument(
+        "--edit", metavar="LICENCE", choices=LICENCES, help="pretend that this licence was changed"
+    )
     edited = parser.parse_args().edit
 
     if not FOLDER.is_dir():
