@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 WHEELHOUSE ?= wheelhouse
-DEMO ?= examples/first_steps.py
+DEMO ?= examples/demo.py
 ARGS ?=
 
 override VENV := $(abspath $(VENV))
