@@ -17,9 +17,7 @@ from seamless import Buffer, Checksum
 from seamless.embedded import CacheDirectoryError, cache_directory, open_embedded, set_from_environment
 from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract
 
-WITHOUT_OVERRIDE = (
-    ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
-)
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
 
 def checksum_of(text: str) -> Checksum:

@@ -60,9 +60,7 @@ def cache_directory() -> Path | None:
 def memory_set() -> ActiveSet:
     """Make a set that keeps everything in this process."""
     buffers = MemoryBufferStore(get_buffer_cache())
-    return ActiveSet(
-        buffers=buffers, results=MemoryResultCache(buffers), persistent=False, location="memory"
-    )
+    return ActiveSet(buffers=buffers, results=MemoryResultCache(buffers), persistent=False, location="memory")
 
 
 def set_from_environment(*, stage: str | None = None, substage: str | None = None) -> ActiveSet:
@@ -108,8 +106,8 @@ def open_embedded(directory: Path, *, stage: str | None = None, substage: str | 
 
 def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
     print(
-        f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored first "
-        "and stands. The step is not reproducible: fix its random seed, its time or its environment.",
+        f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored "
+        "first and stands. The step is not reproducible: fix its random seed, its time or its environment.",
         file=sys.stderr,
     )
 

@@ -454,7 +454,8 @@ class BufferDirectory:
                     path=self._root,
                     remedy="give the path of a directory.",
                 )
-            return [parent]
+            # Another process may have just made it. A parent that we may not open was not made so.
+            return [parent] if self._filesystem.can_read(parent) else []
         missing = [self._root]
         while not self._filesystem.exists(parent):
             missing.append(parent)

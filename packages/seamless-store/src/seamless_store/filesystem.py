@@ -105,6 +105,10 @@ class FileSystem(Protocol):
         """Tell whether the name exists; cheaper than `stat` when it does not."""
         ...
 
+    def can_read(self, path: str, /) -> bool:
+        """Tell whether this process may open the file or list the directory."""
+        ...
+
     def listdir(self, path: str, /) -> list[str]: ...
 
     def mkdir(self, path: str, mode: int = 0o777, /) -> None: ...
@@ -154,6 +158,9 @@ class OsFileSystem:
 
     def exists(self, path: str, /) -> bool:
         return os.access(path, os.F_OK)
+
+    def can_read(self, path: str, /) -> bool:
+        return os.access(path, os.R_OK)
 
     def map(self, fd: int, size_bytes: int, /) -> memoryview:
         import mmap

@@ -315,8 +315,7 @@ class Publisher:
         else:
             self._sync_filesystem()
         for parent in parents:
-            with contextlib.suppress(PermissionError):  # a parent we may not read was not made by us
-                self.fsync_path(parent)
+            self.fsync_path(parent)
         self._unsynced_parents = ()
         self._durable_directories |= fresh
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase")
 
 _T = TypeVar("_T")
+_Row = tuple[str, str, str | None]  # transformation, result, record
 
 _DIGEST_BYTES = 32
 _NO_RECORD = '""'  # how the reference stores the absence of a record
@@ -209,13 +210,43 @@ class ResultsDatabase:
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
         """
-        if not rows:
-            return []
         prepared = [_prepared(row) for row in rows]
+        self.require_writable()
         if claimed is not None:
             return self._write(lambda connection: _insert_all(connection, prepared))
-        with self._claimed({row.transformation for row in rows}):
-            return self._write(lambda connection: _insert_all(connection, prepared))
+        standing: dict[str, bytes] = {}
+        to_write = self._not_stored(prepared, standing)
+        if to_write:
+            with self._claimed({bytes.fromhex(key) for key, _, _ in to_write}):
+                to_write = self._not_stored(
+                    to_write, standing
+                )  # a former holder of a claim may have stored it
+                if to_write:
+                    winners = self._write(lambda connection: _insert_all(connection, to_write))
+                    standing.update(zip((key for key, _, _ in to_write), winners, strict=True))
+        return [standing[key] for key, _, _ in prepared]
+
+    def _not_stored(self, rows: list[_Row], standing: dict[str, bytes]) -> list[_Row]:
+        """Return the rows that need a write; put the results of the others into `standing`."""
+        found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
+        to_write = []
+        for row, winner in zip(rows, found, strict=True):
+            key, value, record = row
+            if (
+                winner is None
+                or not self._has_reverse(key, winner.hex())
+                or (
+                    record is not None and winner.hex() == value and self.metadata(bytes.fromhex(key)) is None
+                )
+            ):
+                to_write.append(row)
+            else:
+                standing[key] = winner
+        return to_write
+
+    def _has_reverse(self, key: str, value: str) -> bool:
+        found = self._connections.read("look up a result", _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
+        return (key,) in found or len(found) == _REVERSE_ROWS_SEARCHED
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
@@ -389,7 +420,7 @@ def _hex(digest: bytes) -> str:
     return digest.hex()
 
 
-def _prepared(row: ResultRow) -> tuple[str, str, str | None]:
+def _prepared(row: ResultRow) -> _Row:
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
         raise DatabaseArgumentInvalid(
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
@@ -403,7 +434,7 @@ def _standing(connection: apsw.Connection, key: str) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _insert_all(connection: apsw.Connection, rows: list[tuple[str, str, str | None]]) -> list[bytes]:
+def _insert_all(connection: apsw.Connection, rows: list[_Row]) -> list[bytes]:
     return [_insert(connection, *row) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,8 @@ class BufferWriter:
         """Remove the temporary file; idempotent, and nothing after a commit."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._publisher.filesystem.close(fd)
+            with contextlib.suppress(OSError):  # what matters was made durable, or is thrown away now
+                self._publisher.filesystem.close(fd)
         temporary, self._temporary = self._temporary, ""
         self._publisher.discard([temporary])
 

@@ -226,7 +226,7 @@ class WriteBehind:
     def _report(self, tf: bytes, ours: bytes, winner: bytes) -> None:
         with self._mutex:
             self.conflicts += 1
-        _log.warning(
+        _log.info(
             "transformation %s has result %s already; the new result %s was dropped",
             tf.hex(),
             winner.hex(),

@@ -445,6 +445,9 @@ class SimulatedFileSystem:
             return False
         return True
 
+    def can_read(self, path: str, /) -> bool:
+        return self.exists(path)
+
     def listdir(self, path: str, /) -> list[str]:
         self._begin("listdir", path)
         entries = self.world.lookup(path).entries
