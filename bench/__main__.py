@@ -19,6 +19,8 @@ from .machine import describe, machine_line
 from .peers import BENCH_DIR, Peers
 from .report import as_json, as_table
 
+COMMITTED = Path(__file__).with_name("figures.json")
+
 
 def main(argv: list[str] | None = None) -> int:
     known = all_benchmarks()
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--peers", metavar="P,P", help="only these: ours, reference, joblib, floor")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every case")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--compare", type=Path, metavar="FILE", default=COMMITTED, help="earlier figures")
     parser.add_argument("--check", action="store_true", help="exit 1 when a budget is missed")
     options = parser.parse_args(argv)
     unknown = [name for name in options.names if name not in known]
@@ -53,7 +56,10 @@ def main(argv: list[str] | None = None) -> int:
         outcomes.append(
             run_benchmark(module, benchmark, peers, large=options.large, rounds=options.rounds, only=only)
         )
-    print(as_table(outcomes))
+    before = json.loads(options.compare.read_text()) if options.compare.exists() else None
+    if before:
+        print(f"before ({options.compare.name}): {machine_line(before['machine'])}")
+    print(as_table(outcomes, before))
     if options.json:
         options.json.write_text(json.dumps(as_json(machine, outcomes), indent=1) + "\n")
     if any(label.split()[0] == "ours" for outcome in outcomes for label in outcome.failed):

@@ -22,7 +22,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from . import database_schema as schema
@@ -42,10 +43,9 @@ from .writer_lock import WriterLock, lock_holders
 
 if TYPE_CHECKING:
     import apsw
+    from apsw import Connection
 
-__all__ = ("Connections",)
-
-_T = TypeVar("_T")
+__all__ = ("Connections", "fetch")
 
 _IDLE_READERS_MAX = 16
 _READER_CACHE_KIB = 4096
@@ -57,6 +57,11 @@ _RETRY_PAUSE_S = 0.005
 
 _live: weakref.WeakSet[Connections] = weakref.WeakSet()
 _never_closed: list[object] = []  # see Connections._after_fork_in_child
+
+
+def fetch(connection: apsw.Connection, sql: str, *bindings: str | int) -> list[Any]:
+    """Return all rows; cells are Any because any program may have written the file."""
+    return connection.execute(sql, bindings).fetchall()
 
 
 class Connections:
@@ -86,19 +91,24 @@ class Connections:
 
     # Reading
 
-    def read(self, query: Callable[[apsw.Connection], _T], action: str) -> _T:
-        """Return `query(connection)`, again while the file is locked, until the deadline."""
+    def read(self, action: str, sql: str, *bindings: str | int) -> list[Any]:
+        """Return all rows of a query, tried again while the file is locked, until the deadline.
+
+        A table that a file lacks, which only one that we may not write can, is as good as empty.
+        """
         deadline = 0.0
         while True:
-            self.ensure_open()
-            error: Exception
+            if self._identity is None:
+                self.ensure_open()
             generation, connection = self._borrow()
             try:
-                return query(connection)
+                return connection.execute(sql, bindings).fetchall()
             except self._apsw.Error as exc:
-                error = exc
+                error: Exception = exc
             finally:
                 self._give_back(generation, connection)
+            if isinstance(error, self._apsw.SQLError) and "no such table" in str(error):
+                return []
             if not self._is_transient(error):
                 raise self.translate(error, action) from error
             deadline = deadline or time.monotonic() + self.busy_timeout_s
@@ -203,7 +213,8 @@ class Connections:
             )
         if self._unsafe:
             raise DatabaseUnsafeAfterFork(
-                f"This process was forked while another thread used {self.path}; SQLite's state is unusable here.",
+                f"This process was forked while another thread used {self.path}: "
+                "SQLite's state is unusable here.",
                 path=self.path,
                 remedy="start worker processes with the spawn method, or fork while the database is idle.",
             )
@@ -219,7 +230,7 @@ class Connections:
                     path=self.path,
                     remedy="check the directory, or open it once with writable=True.",
                 ) from None
-            os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             found = None
         if found is None or not self._has_all_tables():
             self._create(lock_held=lock_held)
@@ -236,7 +247,6 @@ class Connections:
                 try:
                     schema.check_columns(connection, self.path, may_replace=self.writable)
                     can_write = self.writable and not connection.readonly("main")
-                    self._tables = schema.tables(connection)
                     return schema.is_complete(connection) or not can_write
                 finally:
                     connection.close()
@@ -254,7 +264,6 @@ class Connections:
                     connection.execute("BEGIN IMMEDIATE").fetchall()
                     schema.create_missing(connection, self.path)
                     connection.execute("COMMIT").fetchall()
-                    self._tables = schema.tables(connection)
                 finally:
                     connection.close()
             except self._apsw.Error as exc:
@@ -269,9 +278,9 @@ class Connections:
         apsw = self._apsw
         name = self.path
         if immutable:
-            name = f"file:{quote(os.path.abspath(self.path))}?immutable=1"
+            name = f"file:{quote(self.path)}?immutable=1"
             flags |= apsw.SQLITE_OPEN_URI
-        connection = apsw.Connection(name, flags=flags)
+        connection: Connection = apsw.Connection(name, flags=flags)
         try:
             connection.set_busy_timeout(int(self.busy_timeout_s * 1000))
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -308,8 +317,8 @@ class Connections:
         with contextlib.suppress(OSError):
             if os.stat(self.path + "-wal").st_size > 0:
                 raise DatabaseReadOnly(
-                    f"{self.path} has results in {self.path}-wal that a crash left there; reading them needs a "
-                    "directory that this user can write.",
+                    f"{self.path} has results in {self.path}-wal that a crash left there; reading them needs "
+                    "a directory that this user can write.",
                     path=self.path,
                     remedy="open the database once from an account that can write its directory.",
                 ) from why
@@ -351,12 +360,7 @@ class Connections:
         except ImportError:
             return False
 
-        return is_network_filesystem(os.path.dirname(os.path.abspath(self.path)))
-
-    def has_table(self, name: str) -> bool:
-        """Return whether the table exists; only a file that cannot be written may lack one."""
-        self.ensure_open()
-        return name in self._tables
+        return is_network_filesystem(os.path.dirname(self.path))
 
     # The file under our feet
 
@@ -393,7 +397,7 @@ class Connections:
             self._close_writer()
 
     def _close_writer(self) -> None:
-        if self._writer is None and not (self.writable and os.path.exists(self.path + "-wal")):
+        if self._writer is None and not (self.writable and Path(self.path + "-wal").exists()):
             return
         # Closing one after another lets the last one see that it is the last.
         try:
@@ -458,7 +462,7 @@ class Connections:
         return DatabaseReadOnly(
             f"Cannot write to the results database {self.path}: {reason}.",
             path=self.path,
-            remedy=f"open it with writable=True from an account that may write {self.path} and its directory.",
+            remedy=f"open it with writable=True as a user who may write {self.path} and its directory.",
         )
 
     def translate(self, exc: Exception, action: str) -> DatabaseError:
@@ -491,7 +495,7 @@ class Connections:
             return DatabaseDamaged(
                 f"The results database {path} is damaged ({exc}). It was left as it is.",
                 path=path,
-                remedy=f"copy {path}* aside, then restore a backup or run: sqlite3 {path} .recover | sqlite3 new.db",
+                remedy=f"copy {path}* aside; restore a backup, or: sqlite3 {path} .recover | sqlite3 new.db",
             )
         if isinstance(exc, apsw.CantOpenError):
             return DatabaseIOError(

@@ -15,7 +15,7 @@ from .database_errors import DatabaseSchemaUnknown
 if TYPE_CHECKING:
     import apsw
 
-__all__ = ("COLUMNS", "STATEMENTS", "check_columns", "create_missing", "is_complete", "tables")
+__all__ = ("COLUMNS", "STATEMENTS", "check_columns", "create_missing", "is_complete")
 
 STATEMENTS: dict[str, str] = {
     "bucket_probe": (
@@ -44,7 +44,8 @@ STATEMENTS: dict[str, str] = {
         'CREATE INDEX "irreproducible_transformation_result" ON "irreproducible_transformation" ("result")'
     ),
     "irreproducible_transformation_checksum": (
-        'CREATE INDEX "irreproducible_transformation_checksum" ON "irreproducible_transformation" ("checksum")'
+        'CREATE INDEX "irreproducible_transformation_checksum" '
+        'ON "irreproducible_transformation" ("checksum")'
     ),
     "meta_data": (
         'CREATE TABLE "meta_data" ("checksum" CHAR(64) NOT NULL PRIMARY KEY, "result" CHAR(64) NOT NULL, '
@@ -55,7 +56,9 @@ STATEMENTS: dict[str, str] = {
         'CREATE TABLE "rev_transformation" ("id" INTEGER NOT NULL PRIMARY KEY, "result" CHAR(64) NOT NULL, '
         '"checksum" CHAR(64) NOT NULL)'
     ),
-    "rev_transformation_result": 'CREATE INDEX "rev_transformation_result" ON "rev_transformation" ("result")',
+    "rev_transformation_result": (
+        'CREATE INDEX "rev_transformation_result" ON "rev_transformation" ("result")'
+    ),
     "syntactic_to_semantic": (
         'CREATE TABLE "syntactic_to_semantic" ("syntactic" CHAR(64) NOT NULL, "celltype" TEXT NOT NULL, '
         '"subcelltype" TEXT NOT NULL, "semantic" CHAR(64) NOT NULL, '
@@ -87,11 +90,11 @@ _OLDEST_META_DATA = ("checksum", "metadata")
 
 def _names(connection: apsw.Connection) -> set[str]:
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'index')").fetchall()
-    return {name for (name,) in rows}
+    return {str(name) for (name,) in rows}
 
 
 def _columns(connection: apsw.Connection, table: str) -> tuple[str, ...]:
-    return tuple(row[1] for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall())
+    return tuple(str(row[1]) for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall())
 
 
 def _replaceable_meta_data(connection: apsw.Connection) -> bool:
@@ -133,9 +136,3 @@ def create_missing(connection: apsw.Connection, path: str) -> None:
     for name, statement in STATEMENTS.items():
         if name not in existing:
             connection.execute(statement).fetchall()
-
-
-def tables(connection: apsw.Connection) -> frozenset[str]:
-    """Return the names of the tables that exist."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    return frozenset(name for (name,) in rows)

@@ -15,10 +15,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import execution_records as records
-from .database_connections import Connections
+from .database_connections import Connections, fetch
 from .database_errors import (
     DatabaseArgumentInvalid,
     DatabaseDamaged,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase")
 
 _T = TypeVar("_T")
+_Row = tuple[str, str, str | None]  # transformation, result, record
 
 _DIGEST_BYTES = 32
 _NO_RECORD = '""'  # how the reference stores the absence of a record
@@ -47,7 +49,11 @@ _REVERSE_ROWS_SEARCHED = 64  # a result with more reverse rows is not searched b
 _ITERATE_CHUNK = 1000
 
 _SELECT_RESULT = "SELECT result FROM transformation WHERE checksum = ?"
-_SELECT_MANY = "SELECT t.checksum, t.result FROM json_each(?) AS wanted JOIN transformation AS t ON t.checksum = wanted.value"
+_SELECT_MANY = (
+    "SELECT t.checksum, t.result FROM json_each(?) AS wanted "
+    "JOIN transformation AS t ON t.checksum = wanted.value"
+)
+_SELECT_AFTER = "SELECT rowid, checksum, result FROM transformation WHERE rowid > ? ORDER BY rowid LIMIT ?"
 _INSERT_RESULT = "INSERT INTO transformation (checksum, result) VALUES (?, ?)"
 _INSERT_REVERSE = "INSERT INTO rev_transformation (result, checksum) VALUES (?, ?)"
 _SOME_REVERSE = "SELECT checksum FROM rev_transformation WHERE result = ? LIMIT ?"
@@ -101,7 +107,7 @@ class ResultsDatabase:
         clock: Callable[[], float] = time.monotonic,
         busy_timeout_s: float = 30.0,
     ) -> None:
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = str(Path(path).absolute())
         self.writable = writable
         self.writer_lock = WriterLock(self.path, timeout_s=busy_timeout_s)
         self.claims = KeyClaims(self.path)
@@ -117,6 +123,15 @@ class ResultsDatabase:
     def open(self) -> None:
         """Open the file now, rather than at first use: make what is missing, check what is there."""
         self._connections.ensure_open()
+
+    def require_writable(self) -> None:
+        """Raise DatabaseReadOnly if the database was opened with writable=False."""
+        if not self.writable:
+            raise DatabaseReadOnly(
+                f"Cannot write to the results database {self.path}: it was opened with writable=False.",
+                path=self.path,
+                remedy="open it with writable=True.",
+            )
 
     def close(self) -> None:
         """Close; the last process that closes leaves one plain file. Idempotent."""
@@ -134,9 +149,7 @@ class ResultsDatabase:
     def transformation(self, tf: bytes) -> bytes | None:
         """Return the result that stands, or None."""
         key = _hex(tf)
-        rows = self._connections.read(
-            lambda connection: connection.execute(_SELECT_RESULT, (key,)).fetchall(), "look up a result"
-        )
+        rows = self._connections.read("look up a result", _SELECT_RESULT, key)
         return self._digest(rows[0][0]) if rows else None
 
     def transformation_many(self, tfs: Sequence[bytes]) -> list[bytes | None]:
@@ -146,42 +159,27 @@ class ResultsDatabase:
             self._connections.ensure_open()
             return []
         wanted = '["' + '","'.join(keys) + '"]'
-        found = dict(
-            self._connections.read(
-                lambda connection: connection.execute(_SELECT_MANY, (wanted,)).fetchall(), "look up results"
-            )
-        )
+        found = dict(self._connections.read("look up results", _SELECT_MANY, wanted))
         results = {key: self._digest(result) for key, result in found.items()}
         return [results.get(key) for key in keys]
 
     def rev_transformations(self, result: bytes) -> list[bytes]:
         """Return the transformations that have this result now, oldest first."""
         key = _hex(result)
-        rows = self._connections.read(
-            lambda connection: connection.execute(_SELECT_BY_RESULT, (key,)).fetchall(), "look up a result"
-        )
+        rows = self._connections.read("look up a result", _SELECT_BY_RESULT, key)
         return [self._digest(tf) for (tf,) in rows]
 
     def metadata(self, tf: bytes) -> str | None:
         """Return the execution record as JSON text, or None."""
         key = _hex(tf)
-        if not self._connections.has_table("meta_data"):
-            return None
-        rows = self._connections.read(
-            lambda connection: connection.execute(_SELECT_RECORD, (key,)).fetchall(), "look up a record"
-        )
+        rows = self._connections.read("look up a record", _SELECT_RECORD, key)
         return rows[0][1] if rows else None
 
     def irreproducible(self, tf: bytes, result: bytes | None = None) -> list[IrreproducibleRow]:
         """Return the contested results of a transformation, oldest first; only `result` when given."""
         key = _hex(tf)
         wanted = None if result is None else _hex(result)
-        if not self._connections.has_table("irreproducible_transformation"):
-            return []
-        rows = self._connections.read(
-            lambda connection: connection.execute(_SELECT_IRREPRODUCIBLE, (key,)).fetchall(),
-            "look up contested results",
-        )
+        rows = self._connections.read("look up contested results", _SELECT_IRREPRODUCIBLE, key)
         return [
             IrreproducibleRow(bytes(tf), self._digest(found), None if record == _NO_RECORD else record)
             for found, record in rows
@@ -190,23 +188,14 @@ class ResultsDatabase:
 
     def count(self) -> int:
         """Return the number of transformations that have a result. Cost: one pass over an index."""
-        rows = self._connections.read(
-            lambda connection: connection.execute("SELECT count(*) FROM transformation").fetchall(),
-            "count results",
-        )
+        rows = self._connections.read("count results", "SELECT count(*) FROM transformation")
         return int(rows[0][0])
 
     def iterate(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (transformation, result), oldest first; what is inserted meanwhile may be among them."""
         last = -1
         while True:
-            rows = self._connections.read(
-                lambda connection, last=last: connection.execute(  # type: ignore[misc]
-                    "SELECT rowid, checksum, result FROM transformation WHERE rowid > ? ORDER BY rowid LIMIT ?",
-                    (last, _ITERATE_CHUNK),
-                ).fetchall(),
-                "list results",
-            )
+            rows = self._connections.read("list results", _SELECT_AFTER, last, _ITERATE_CHUNK)
             for _, tf, result in rows:
                 yield self._digest(tf), self._digest(result)
             if len(rows) < _ITERATE_CHUNK:
@@ -221,13 +210,43 @@ class ResultsDatabase:
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
         """
-        if not rows:
-            return []
         prepared = [_prepared(row) for row in rows]
+        self.require_writable()
         if claimed is not None:
             return self._write(lambda connection: _insert_all(connection, prepared))
-        with self._claimed({row.transformation for row in rows}):
-            return self._write(lambda connection: _insert_all(connection, prepared))
+        standing: dict[str, bytes] = {}
+        to_write = self._not_stored(prepared, standing)
+        if to_write:
+            with self._claimed({bytes.fromhex(key) for key, _, _ in to_write}):
+                to_write = self._not_stored(
+                    to_write, standing
+                )  # a former holder of a claim may have stored it
+                if to_write:
+                    winners = self._write(lambda connection: _insert_all(connection, to_write))
+                    standing.update(zip((key for key, _, _ in to_write), winners, strict=True))
+        return [standing[key] for key, _, _ in prepared]
+
+    def _not_stored(self, rows: list[_Row], standing: dict[str, bytes]) -> list[_Row]:
+        """Return the rows that need a write; put the results of the others into `standing`."""
+        found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
+        to_write = []
+        for row, winner in zip(rows, found, strict=True):
+            key, value, record = row
+            if (
+                winner is None
+                or not self._has_reverse(key, winner.hex())
+                or (
+                    record is not None and winner.hex() == value and self.metadata(bytes.fromhex(key)) is None
+                )
+            ):
+                to_write.append(row)
+            else:
+                standing[key] = winner
+        return to_write
+
+    def _has_reverse(self, key: str, value: str) -> bool:
+        found = self._connections.read("look up a result", _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
+        return (key,) in found or len(found) == _REVERSE_ROWS_SEARCHED
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
@@ -259,7 +278,7 @@ class ResultsDatabase:
 
     def _put_metadata(self, connection: apsw.Connection, key: str, value: str, text: str) -> None:
         where = f"the record of transformation {key}"
-        if connection.execute(_SELECT_CONTESTED, (key,)).fetchall():
+        if fetch(connection, _SELECT_CONTESTED, key):
             raise TransformationContested(
                 f"Did not store {where}: results of this transformation were contested.",
                 path=self.path,
@@ -272,7 +291,7 @@ class ResultsDatabase:
                 path=self.path,
                 remedy="use the stored result, or contest it if it is wrong.",
             )
-        stored = connection.execute(_SELECT_RECORD, (key,)).fetchall()
+        stored = fetch(connection, _SELECT_RECORD, key)
         if stored and stored[0][0] != value:
             raise RecordHasOtherResult(
                 f"Did not store {where}: it tells of result {value}, the stored record of {stored[0][0]}.",
@@ -286,9 +305,9 @@ class ResultsDatabase:
                 remedy="nothing is to be done: the first record stays.",
             )
         if not stored:
-            connection.execute(_INSERT_RECORD, (key, value, text)).fetchall()
+            fetch(connection, _INSERT_RECORD, key, value, text)
             if standing is None:
-                connection.execute(_INSERT_RESULT, (key, value)).fetchall()
+                fetch(connection, _INSERT_RESULT, key, value)
             _ensure_reverse(connection, key, value, is_new=standing is None)
 
     def _contest(self, connection: apsw.Connection, key: str, value: str) -> None:
@@ -299,7 +318,7 @@ class ResultsDatabase:
                 path=self.path,
                 remedy="contest the stored result, if that is the wrong one.",
             )
-        stored = connection.execute(_SELECT_RECORD, (key,)).fetchall()
+        stored = fetch(connection, _SELECT_RECORD, key)
         if stored and stored[0][0] != value:
             error = RecordHasOtherResult(
                 f"Did not contest result {value} of transformation {key}: its record is of {stored[0][0]}.",
@@ -309,22 +328,17 @@ class ResultsDatabase:
             error.reason = "Stored metadata result does not match irreproducible result"
             raise error
         record = stored[0][1] if stored else _NO_RECORD
-        if (value, record) not in connection.execute(_SELECT_IRREPRODUCIBLE, (key,)).fetchall():
-            connection.execute(_INSERT_IRREPRODUCIBLE, (value, key, record)).fetchall()
-        connection.execute("DELETE FROM transformation WHERE checksum = ?", (key,)).fetchall()
-        connection.execute(_DELETE_REVERSE, (value, key)).fetchall()
-        connection.execute("DELETE FROM meta_data WHERE checksum = ?", (key,)).fetchall()
+        if (value, record) not in fetch(connection, _SELECT_IRREPRODUCIBLE, key):
+            fetch(connection, _INSERT_IRREPRODUCIBLE, value, key, record)
+        fetch(connection, "DELETE FROM transformation WHERE checksum = ?", key)
+        fetch(connection, _DELETE_REVERSE, value, key)
+        fetch(connection, "DELETE FROM meta_data WHERE checksum = ?", key)
 
     def _claimed(self, tfs: set[bytes]) -> _Claimed:
         return _Claimed(self.claims, sorted(tfs), self._busy_timeout_s, needed=self.writable)
 
     def _write(self, operation: Callable[[apsw.Connection], _T]) -> _T:
-        if not self.writable:
-            raise DatabaseReadOnly(
-                f"Cannot write to the results database {self.path}: it was opened with writable=False.",
-                path=self.path,
-                remedy="open it with writable=True.",
-            )
+        self.require_writable()
         return self._group.run(operation)
 
     def _transact(self, requests: list[Request[Any]]) -> None:
@@ -406,7 +420,7 @@ def _hex(digest: bytes) -> str:
     return digest.hex()
 
 
-def _prepared(row: ResultRow) -> tuple[str, str, str | None]:
+def _prepared(row: ResultRow) -> _Row:
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
         raise DatabaseArgumentInvalid(
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
@@ -416,11 +430,11 @@ def _prepared(row: ResultRow) -> tuple[str, str, str | None]:
 
 
 def _standing(connection: apsw.Connection, key: str) -> str | None:
-    rows = connection.execute(_SELECT_RESULT, (key,)).fetchall()
+    rows = fetch(connection, _SELECT_RESULT, key)
     return rows[0][0] if rows else None
 
 
-def _insert_all(connection: apsw.Connection, rows: list[tuple[str, str, str | None]]) -> list[bytes]:
+def _insert_all(connection: apsw.Connection, rows: list[_Row]) -> list[bytes]:
     return [_insert(connection, *row) for row in rows]
 
 
@@ -428,10 +442,10 @@ def _insert(connection: apsw.Connection, key: str, value: str, record: str | Non
     found = _standing(connection, key)
     standing = value if found is None else found
     if found is None:
-        connection.execute(_INSERT_RESULT, (key, value)).fetchall()
+        fetch(connection, _INSERT_RESULT, key, value)
     _ensure_reverse(connection, key, standing, is_new=found is None)
-    if record is not None and standing == value and not connection.execute(_SELECT_RECORD, (key,)).fetchall():
-        connection.execute(_INSERT_RECORD, (key, value, record)).fetchall()
+    if record is not None and standing == value and not fetch(connection, _SELECT_RECORD, key):
+        fetch(connection, _INSERT_RECORD, key, value, record)
     return bytes.fromhex(standing)
 
 
@@ -442,19 +456,19 @@ def _ensure_reverse(connection: apsw.Connection, key: str, value: str, *, is_new
     of a new transformation is absent, unless the reference left a stale one: then there are two, which the
     reference makes itself and no look-up here returns.
     """
-    found = connection.execute(_SOME_REVERSE, (value, _REVERSE_ROWS_SEARCHED)).fetchall()
+    found = fetch(connection, _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
     if (key,) in found or (len(found) == _REVERSE_ROWS_SEARCHED and not is_new):
         return
-    connection.execute(_INSERT_REVERSE, (value, key)).fetchall()
+    fetch(connection, _INSERT_REVERSE, value, key)
 
 
 def _set_result(connection: apsw.Connection, key: str, value: str) -> None:
     standing = _standing(connection, key)
     if standing is None:
-        connection.execute(_INSERT_RESULT, (key, value)).fetchall()
+        fetch(connection, _INSERT_RESULT, key, value)
     elif standing != value:
-        connection.execute("UPDATE transformation SET result = ? WHERE checksum = ?", (value, key)).fetchall()
-        connection.execute(_DELETE_REVERSE, (standing, key)).fetchall()
+        fetch(connection, "UPDATE transformation SET result = ? WHERE checksum = ?", value, key)
+        fetch(connection, _DELETE_REVERSE, standing, key)
     _ensure_reverse(connection, key, value, is_new=standing != value)
 
 

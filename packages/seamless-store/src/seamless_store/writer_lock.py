@@ -26,12 +26,10 @@ import weakref
 from collections import deque
 from pathlib import Path
 
-from .database_errors import DatabaseLocked, DatabaseReadOnly, LockUnavailable
+from .database_errors import DatabaseLocked, DatabaseMissing, DatabaseReadOnly, LockUnavailable
 
 __all__ = ("WriterLock", "lock_holders", "open_lock_file")
 
-_POLL_FIRST_S = 0.0001
-_POLL_LAST_S = 0.002
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -61,6 +59,12 @@ def open_lock_file(path: str) -> int:
     """Open a lock file, made when missing; for reading only where its owner allows no more."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError as exc:
+        raise DatabaseMissing(
+            f"Cannot make the lock file {path}: its directory does not exist (any more).",
+            path=path,
+            remedy="check whether the cache was removed; open it again to make a new one.",
+        ) from exc
     except OSError as exc:
         if exc.errno not in _DENIED:
             raise
@@ -71,7 +75,7 @@ def open_lock_file(path: str) -> int:
         raise DatabaseReadOnly(
             f"Cannot open the lock file {path}: {denied.strerror}.",
             path=path,
-            remedy=f"make {os.path.dirname(path) or '.'} writable for this user, or open with writable=False.",
+            remedy=f"make {os.path.dirname(path)} writable for this user, or open with writable=False.",
         ) from denied
 
 
@@ -226,59 +230,47 @@ class WriterLock:
             fcntl.flock(self._waiting_fd, fcntl.LOCK_UN)
 
     def _lock_files(self, deadline: float) -> None:
-        while True:
-            self._open_files()
-            if not self._flock(self._waiting_fd):
-                self._queue_at_waiting_file(deadline)
-            try:
-                self._poll_writers_file(deadline)
-            finally:
-                fcntl.flock(self._waiting_fd, fcntl.LOCK_UN)
+        while not self._try_files():
+            self._queue_at_files(deadline)
             if self._is_current():
                 return
 
-    def _poll_writers_file(self, deadline: float) -> None:
-        """Wait for the lock as the one who is next; nobody else tries meanwhile."""
-        pause_s = _POLL_FIRST_S
-        while not self._flock(self._writers_fd):
-            if time.monotonic() >= deadline:
-                raise self._timed_out("another process holds it")
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, _POLL_LAST_S)
-
-    def _queue_at_waiting_file(self, deadline: float) -> None:
-        """Stand in the kernel's queue, in a helper thread because flock knows no time limit."""
-        fd = self._waiting_fd
+    def _queue_at_files(self, deadline: float) -> None:
+        """Stand in the kernel's queues, in a helper thread because flock knows no time limit."""
+        waiting_fd, writers_fd = self._waiting_fd, self._writers_fd
         guard = threading.Lock()
-        granted = threading.Event()
+        ended = threading.Event()
         abandoned = False
 
         def stand_in_queue() -> None:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            fcntl.flock(waiting_fd, fcntl.LOCK_EX)
+            if not abandoned:
+                fcntl.flock(writers_fd, fcntl.LOCK_EX)
+            fcntl.flock(waiting_fd, fcntl.LOCK_UN)
             with guard:
-                if abandoned:
-                    os.close(fd)
+                if abandoned:  # closing gives up the lock
+                    os.close(writers_fd)
+                    os.close(waiting_fd)
+                ended.set()
+
+        def abandon() -> None:
+            nonlocal abandoned
+            with guard:
+                if ended.is_set():
+                    fcntl.flock(writers_fd, fcntl.LOCK_UN)
                 else:
-                    granted.set()
+                    abandoned = True
+                    self._waiting_fd = self._writers_fd = -1
 
         threading.Thread(target=stand_in_queue, name="seamless-writer-queue", daemon=True).start()
         try:
-            granted.wait(max(0.0, deadline - time.monotonic()))
+            in_time = ended.wait(max(0.0, deadline - time.monotonic()))
         except BaseException:
-            with guard:
-                if granted.is_set():
-                    fcntl.flock(fd, fcntl.LOCK_UN)
-                else:
-                    abandoned = True
-                    self._waiting_fd = -1
+            abandon()
             raise
-        with guard:
-            if not granted.is_set():
-                abandoned = True
-                self._waiting_fd = -1
-        if abandoned:
-            self._waiting_fd = open_lock_file(self._waiting_path)
-            raise self._timed_out("other processes hold it and queue for it")
+        if not in_time:
+            abandon()
+            raise self._timed_out("another process holds it or queues for it")
 
     def _flock(self, fd: int) -> bool:
         try:
@@ -290,8 +282,8 @@ class WriterLock:
                 raise LockUnavailable(
                     f"The file system of {self.path} refuses flock ({exc.strerror}).",
                     path=self.path,
-                    remedy="mount it with locks (NFS: start rpc.statd; Lustre: -o flock), or put the cache on a "
-                    "local disk and share it through a server.",
+                    remedy="mount it with locks (NFS: start rpc.statd; Lustre: -o flock), or put the cache "
+                    "on a local disk and share it through a server.",
                 ) from exc
             raise
         return True

@@ -1,7 +1,7 @@
 """Which celltype each pin of a step has, and the result.
 
-With a signature the pins are its parameters, all `mixed` at first. Without one (a step made of text) a pin exists
-as soon as it is declared, and the first declaration also declares the result, as `mixed`.
+With a signature the pins are its parameters, all `mixed` at first. Without one (a step made of text) a pin
+exists as soon as it is declared, and the first declaration also declares the result, as `mixed`.
 """
 
 from __future__ import annotations

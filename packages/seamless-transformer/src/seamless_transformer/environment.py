@@ -1,7 +1,7 @@
 """What a step needs where it runs. Outside its identity.
 
-The low-level form is a plain object with those of the members `which`, `conda`, `conda_environment`, `powers` and
-`docker` that are set; its checksum stands as `__env__` beside the transformation.
+The low-level form is a plain object with those of the members `which`, `conda`, `conda_environment`,
+`powers` and `docker` that are set; its checksum stands as `__env__` beside the transformation.
 """
 
 from __future__ import annotations
@@ -69,13 +69,15 @@ class Environment:
             raise BadEnvironment(f"the conda description {origin} is not valid YAML: {exc}") from exc
         if not isinstance(description, dict):
             raise TypeError(
-                f"a conda description must be a mapping with 'dependencies'; {origin} is {description!r:.80}. "
+                f"a conda description must be a mapping with 'dependencies', not "
+                f"{description!r:.80} ({origin}). "
                 "If that is the name of a file, it does not exist; if it is the name of an environment, use "
                 "set_conda_env."
             )
         if "dependencies" not in description:
             raise BadEnvironment(
-                f"the conda description {origin} has no 'dependencies', only: {', '.join(map(str, description))}."
+                f"the conda description {origin} has no 'dependencies'; it has "
+                f"{', '.join(map(str, description)) or 'no members'}."
             )
         self._conda = description
         self.version += 1
@@ -122,7 +124,8 @@ class Environment:
         docker = _mapping(docker, "docker")
         if docker is not None and "name" not in docker:
             raise BadEnvironment(
-                f"docker must have a member 'name', the image; it has {', '.join(map(str, docker)) or 'none'}."
+                f"docker must have a member 'name', the image; it has "
+                f"{', '.join(map(str, docker)) or 'no members'}."
             )
         self._docker = docker
         self.version += 1

@@ -8,9 +8,9 @@
     def helper(x):
         return x + 100
 
-Names are sorted; those that start with two underscores are left out. A function or class is written as its source
-(and `name = original` when it goes by another name), a module as an import, a value as its literal. Anything else
-is refused: its `repr` would not give it back.
+Names are sorted; those that start with two underscores are left out. A function or class is written as its
+source (and `name = original` when it goes by another name), a module as an import, a value as its literal.
+Anything else is refused: its `repr` would not give it back.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def source_of_value(name: str, value: Any, owner: str) -> str:
     literal = _literal(value, 0)
     if literal is None:
         raise UnsupportedGlobal(
-            f"{owner}: {name!r} is an instance of {type(value).__module__}.{type(value).__qualname__}, which cannot "
-            "be written as source text. Pass it as an argument of the step, or make it inside the step."
+            f"{owner}: {name!r} is an instance of {type(value).__module__}.{type(value).__qualname__}, "
+            "which cannot be written as source text. Pass it as an argument, or make it inside the step."
         )
     return f"{name} = {literal}"
 
@@ -112,8 +112,8 @@ def _import_of_module(name: str, module: ModuleType, owner: str) -> str:
     full_name = module.__name__
     if getattr(module, "__spec__", None) is None:  # __main__ of a script, or made by hand
         raise UnsupportedGlobal(
-            f"{owner}: the module {full_name!r} cannot be imported elsewhere. Give it as a module of the step: "
-            f"step.modules.{name} = {name}."
+            f"{owner}: the module {full_name!r} cannot be imported elsewhere. "
+            f"Give it as a module of the step: step.modules.{name} = {name}."
         )
     return f"import {full_name}" if full_name == name else f"import {full_name} as {name}"
 

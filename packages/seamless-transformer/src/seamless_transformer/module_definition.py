@@ -1,8 +1,9 @@
 """Modules that travel with a step, as definitions made of their source.
 
-A single file is `{"code": text, "language": "python", "type": "interpreted"}`. A package has as `code` an object
-`{name in the package: {"code", "dependencies", "language"}}`, with `__init__` for the package itself and dotted
-names for what lies below; its members are the modules of the package that are imported at that moment.
+A single file is `{"code": text, "language": "python", "type": "interpreted"}`. A package has as `code` an
+object `{name in the package: {"code", "dependencies", "language"}}`, with `__init__` for the package itself
+and dotted names for what lies below; its members are the modules of the package that are imported at that
+moment.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def _checked_copy(definition: Mapping[str, Any]) -> dict[str, Any]:
     code = definition.get("code")
     if not isinstance(code, (str, Mapping)):
         raise BadModuleDefinition(
-            "a module definition needs a member 'code' (source text, or an object of modules for a package) beside "
-            f"'language' and 'type'; this one has {', '.join(map(repr, definition)) or 'no members'}."
+            "a module definition needs a member 'code' (source text, or an object of modules for a package) "
+            f"beside 'language' and 'type'; this one has {', '.join(map(repr, definition)) or 'no members'}."
         )
     return copy.deepcopy(dict(definition))
 
@@ -118,8 +119,8 @@ def _source(module: ModuleType, owner: str) -> str:
 def _no_source(module_name: str, owner: str) -> BadModuleDefinition:
     part = "" if owner == module_name else f" (part of {owner!r})"
     return BadModuleDefinition(
-        f"the module {module_name!r}{part} is not made of Python source, so it cannot travel with a step. Import "
-        f"it inside the step (`import {owner}`); it must then be installed where the step runs."
+        f"the module {module_name!r}{part} is not made of Python source, so it cannot travel with a step. "
+        f"Import it inside the step (`import {owner}`); it must then be installed where the step runs."
     )
 
 

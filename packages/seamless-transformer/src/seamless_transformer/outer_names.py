@@ -1,11 +1,12 @@
 """Names that a step takes from its surroundings, which it will not have when it runs.
 
-A step runs from its text alone. A name is *captured* when the code looks it up outside of itself, nothing provides
-it (no pin, module, injected global or builtin), and it exists in the function's own module or closure: then the
-author counted on it. Other unknown names are left to run; they may come from `exec` or from nowhere.
+A step runs from its text alone. A name is *captured* when the code looks it up outside of itself, nothing
+provides it (no pin, module, injected global or builtin), and it exists in the function's own module or
+closure: then the author counted on it. Other unknown names are left to run; they may come from `exec` or
+from nowhere.
 
-The names are read from the bytecode of the text as the step compiles it, with postponed annotations: names that
-occur in annotations only are not needed, those in default values are.
+The names are read from the bytecode of the text as the step compiles it, with postponed annotations: names
+that occur in annotations only are not needed, those in default values are.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def find_captured_names(
     """
     function = plain_function(func)
     live = function.__code__
-    known = SPECIAL_NAMES | _IMPLIED_NAMES | set(provided)
+    known = {*SPECIAL_NAMES, *_IMPLIED_NAMES, *provided}
     if live.co_name != "<lambda>":
         known.add(live.co_name)
     has_defaults = function.__defaults__ is not None or function.__kwdefaults__ is not None
@@ -98,7 +99,7 @@ def captured_name_error(function: FunctionType, captured: list[CapturedName]) ->
     handle = "step" if step == "the lambda" else step
     remedies = dict.fromkeys(_remedy(handle, c, _value_of(function, c.name)) for c in captured)
     return CapturedNameError(
-        f"{step} uses {verb} defined outside of it. A step runs elsewhere, from its own code and arguments only:\n"
+        f"{step} uses {verb} defined outside of it. A step runs from its own code and arguments only:\n"
         f"{listed}\n" + "\n".join(remedies),
         tuple(c.name for c in captured),
     )
@@ -109,8 +110,8 @@ def _remedy(step: str, captured: CapturedName, value: Any) -> str:
     if isinstance(value, ModuleType):
         as_name = "" if value.__name__ == name else f" as {name}"
         return (
-            f"Write `import {value.__name__}{as_name}` inside {step}; or, to send the source of your own module along: "
-            f"{step}.modules.{name} = {name}"
+            f"Write `import {value.__name__}{as_name}` inside {step}; or, to send the source of your "
+            f"own module along: {step}.modules.{name} = {name}"
         )
     return f"Pass {name} as an argument; or {step}.globals.{name} = {name}"
 
@@ -168,7 +169,7 @@ def _value_of(function: FunctionType, name: str) -> Any:
     return function.__globals__.get(name)
 
 
-# -- reading bytecode -----------------------------------------------------------------------------------------
+# -- reading bytecode ----------------------------------------------------------------------------------------
 
 
 def _compile(source: SourceCode) -> CodeType:
@@ -177,7 +178,7 @@ def _compile(source: SourceCode) -> CodeType:
     mode = "exec" if source.kind == "function" else "eval"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        code = compile(source.text, "<step>", mode, flags=_POSTPONED_ANNOTATIONS, dont_inherit=True)
+        code: CodeType = compile(source.text, "<step>", mode, flags=_POSTPONED_ANNOTATIONS, dont_inherit=True)
     return code
 
 

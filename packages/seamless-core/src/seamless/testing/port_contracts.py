@@ -214,9 +214,7 @@ class ExecutorContract:
         assert outcome.usage.wall_s >= 0
         assert outcome.usage.memory_peak_bytes > 0
 
-    def test_a_failing_step_gives_its_own_traceback(
-        self, executor: Executor, request_of: _RequestOf
-    ) -> None:
+    def test_a_failing_step_gives_its_own_traceback(self, executor: Executor, request_of: _RequestOf) -> None:
         future = executor.submit(request_of("def f(a):\n    return 1 / a", a=0))
         with pytest.raises(StepError, match="ZeroDivisionError") as caught:
             future.result(30)
