@@ -62,7 +62,10 @@ def test_library_frames_below_the_step_are_kept(bench):
 
 
 def test_cause_and_context_are_trimmed_and_kept(bench):
-    code = "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError as exc:\n        raise ValueError('x') from exc\n"
+    code = (
+        "def f():\n    try:\n        1 / 0\n"
+        "    except ZeroDivisionError as exc:\n        raise ValueError('x') from exc\n"
+    )
     text = bench.failure(code).user_traceback
     assert "direct cause" in text
     assert "1 / 0" in text
