@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from .checksum import Checksum
 from .parts import (
@@ -19,6 +17,8 @@ from .parts import (
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from .checksum import TemporaryReference
 
 __all__ = ("Buffer",)
 
@@ -41,9 +41,6 @@ class Buffer:
     _length: int
     _content: bytes | None
     _checksum: Checksum | None
-
-    _on_checksum: ClassVar[Callable[[Buffer], None] | None] = None
-    """Called when a buffer's checksum becomes known; the buffer cache sets it."""
 
     def __init__(
         self,
@@ -72,30 +69,20 @@ class Buffer:
                 f"cannot make a Buffer from a {type(value).__name__} without a celltype; give bytes, or a "
                 "celltype as second argument, for example Buffer(value, 'mixed')"
             )
-        self._checksum = None
-        if checksum is not None:
-            self._know(Checksum(checksum))
+        self._checksum = None if checksum is None else Checksum(checksum)
 
     @classmethod
     def _from_parts(cls, parts: Parts, checksum: Checksum | None = None) -> Buffer:
         """Make a Buffer of parts that nobody will change; the checksum is trusted."""
         self = cls.__new__(cls)
         self._set_parts(parts)
-        self._checksum = None
-        if checksum is not None:
-            self._know(checksum)
+        self._checksum = checksum
         return self
 
     def _set_parts(self, parts: Parts) -> None:
         self._parts = parts
         self._length = length_of_parts(parts)
         self._content = parts[0] if len(parts) == 1 and type(parts[0]) is bytes else None
-
-    def _know(self, checksum: Checksum) -> None:
-        self._checksum = checksum
-        hook = Buffer._on_checksum
-        if hook is not None:
-            hook(self)
 
     # --- content ---
 
@@ -141,10 +128,13 @@ class Buffer:
         return self._checksum
 
     def get_checksum(self) -> Checksum:
-        """Return the checksum; computed at the first call."""
+        """Return the checksum; the first call computes it and makes the buffer resolvable while it lives."""
         if self._checksum is None:
-            self._know(Checksum._from_digest(digest_of_parts(self._parts)))
-        assert self._checksum is not None
+            from .buffer_cache import get_buffer_cache
+
+            digest = digest_of_parts(self._parts)
+            self._checksum = Checksum._from_digest(digest)
+            get_buffer_cache().register(digest, self)
         return self._checksum
 
     async def get_checksum_async(self) -> Checksum:
@@ -211,11 +201,12 @@ class Buffer:
     @classmethod
     def load(cls, filename: str | PathLike[str]) -> Buffer:
         """Return the content of a file as it is."""
-        return cls(Path(filename).read_bytes())
+        with open(filename, "rb") as file:
+            return cls(file.read())
 
     def save(self, filename: str | PathLike[str]) -> None:
         """Write the content to a file, which is whole or absent at any moment."""
-        write_file(Path(filename), self._parts)
+        write_file(filename, self._parts)
 
     async def write(self) -> bool:
         """Upload to the active store; True on success, False when there is none."""
@@ -229,7 +220,11 @@ class Buffer:
 
     def incref(self, scratch: bool = False) -> None:
         """Keep the buffer in memory until `decref`; scratch: never upload it."""
-        self.get_checksum().incref(scratch=scratch)
+        from .buffer_cache import get_buffer_cache
+
+        get_buffer_cache().incref(self.get_checksum().bytes(), self)
+        if not scratch:
+            self._offer()
 
     def decref(self) -> None:
         """Undo one `incref`."""
@@ -241,9 +236,19 @@ class Buffer:
         fade_factor: float = 2.0,
         fade_interval: float = 2.0,
         scratch: bool = False,
-    ) -> Any:
+    ) -> TemporaryReference:
         """Keep the buffer in memory for a while: see `Checksum.tempref`."""
-        return self.get_checksum().tempref(interest, fade_factor, fade_interval, scratch)
+        checksum = self.get_checksum()
+        reference = checksum.tempref(interest, fade_factor, fade_interval, scratch=True)
+        if not scratch:
+            self._offer()
+        return reference
+
+    def _offer(self) -> None:
+        """Give the buffer to the active store, which uploads it in its own time."""
+        from . import resolution
+
+        resolution.write_buffer(self)
 
 
 def _unpickle(parts: tuple[Any, ...], checksum: Checksum | None) -> Buffer:

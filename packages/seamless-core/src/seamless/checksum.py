@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ("Checksum", "is_checksum_text")
+__all__ = ("Checksum", "TemporaryReference", "is_checksum_text")
 
 _LOWER_HEX = frozenset("0123456789abcdef")
 
@@ -124,7 +124,7 @@ class Checksum:
         Raises FileNotFoundError, or ValueError when the file holds something else.
         """
         path = _checksum_path(filename)
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             content = file.read(1024)
         try:
             return cls(content.decode("ascii").strip())
@@ -175,13 +175,15 @@ class Checksum:
         """Keep the buffer in memory until `decref`; scratch: never upload it."""
         from .buffer_cache import get_buffer_cache
 
-        get_buffer_cache().incref(self, scratch=scratch)
+        get_buffer_cache().incref(self._digest)
+        if not scratch:
+            self._offer()
 
     def decref(self) -> None:
         """Undo one `incref`."""
         from .buffer_cache import get_buffer_cache
 
-        get_buffer_cache().decref(self)
+        get_buffer_cache().decref(self._digest)
 
     def tempref(
         self,
@@ -189,11 +191,43 @@ class Checksum:
         fade_factor: float = 2.0,
         fade_interval: float = 2.0,
         scratch: bool = False,
-    ) -> Any:
-        """Keep the buffer in memory for a while: interest fades by `fade_factor` each `fade_interval` s."""
+    ) -> TemporaryReference:
+        """Keep the buffer in memory for a while: interest fades by `fade_factor` each `fade_interval` s.
+
+        scratch: never upload it. `clear()` of the returned reference ends it early.
+        """
         from .buffer_cache import get_buffer_cache
 
-        return get_buffer_cache().tempref(self, interest, fade_factor, fade_interval, scratch)
+        get_buffer_cache().tempref(
+            self._digest, interest=interest, fade_factor=fade_factor, fade_interval=fade_interval
+        )
+        if not scratch:
+            self._offer()
+        return TemporaryReference(self)
+
+    def _offer(self) -> None:
+        """Give the buffer, if it is in memory, to the active store, which uploads it in its own time."""
+        from . import resolution
+        from .buffer_cache import get_buffer_cache
+
+        buffer = get_buffer_cache().get(self._digest)
+        if buffer is not None:
+            resolution.write_buffer(buffer)
+
+
+class TemporaryReference:
+    """What `tempref` returns: a hold on a buffer that fades by itself."""
+
+    __slots__ = ("checksum",)
+
+    def __init__(self, checksum: Checksum) -> None:
+        self.checksum = checksum
+
+    def clear(self) -> None:
+        """Let go at once."""
+        from .buffer_cache import get_buffer_cache
+
+        get_buffer_cache().drop_tempref(self.checksum.bytes())
 
 
 def _parse_hex(text: str) -> bytes:
@@ -215,6 +249,6 @@ def _comparable(other: object) -> bytes:
     raise NotImplementedError(f"cannot order a Checksum and {type(other).__name__}")
 
 
-def _checksum_path(filename: str | PathLike[str]) -> Path:
-    path = Path(filename)
-    return path if path.name.endswith(".CHECKSUM") else path.with_name(path.name + ".CHECKSUM")
+def _checksum_path(filename: str | PathLike[str]) -> str:
+    path = os.fspath(filename)
+    return path if path.endswith(".CHECKSUM") else path + ".CHECKSUM"

@@ -12,7 +12,6 @@ import os
 import sys
 import weakref
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -118,18 +117,16 @@ def _copy(part: Part) -> Part:
     return memoryview(copied)
 
 
-def write_file(path: Path, parts: Iterable[Part]) -> None:
-    """Write a file that is whole or absent: to a temporary name beside it, then renamed."""
-    import tempfile
+def write_file(filename: str | os.PathLike[str], parts: Iterable[Part]) -> None:
+    """Write a file that is whole or absent: under a temporary name beside it, then renamed."""
+    from pathlib import Path
 
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    path = Path(filename)
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
     try:
-        with open(handle, "wb") as file:
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(file.fileno(), 0o666 & ~umask)
+        with temporary.open("xb") as file:
             file.writelines(parts)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

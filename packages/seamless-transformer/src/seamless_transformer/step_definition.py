@@ -40,7 +40,6 @@ class StepDefinition:
     location: SourceLocation | None
     scratch: bool
     local: bool | None
-    direct_print: bool | None
     allow_input_fingertip: bool
     meta: Mapping[str, Any]
     environment: Buffer | None
