@@ -7,11 +7,10 @@ The simulator of `seamless_store.testing` is the other implementation.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time as time_module
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -234,19 +233,22 @@ def is_network_filesystem(path: str | os.PathLike[str]) -> bool:
 
 def _filesystem_type(path: str) -> str:
     """Return the type of the file system of `path` from the mount table, "" if it cannot be told."""
-    target = os.path.realpath(path)
-    best_length, best_type = -1, ""
     try:
         with open("/proc/self/mountinfo", "rb") as mounts:
-            for line in mounts:
-                fields, _, tail = line.partition(b" - ")
-                point = _unescape(fields.split(b" ")[4])
-                inside = target == point or target.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= best_length:  # a later mount hides an earlier one
-                    best_length, best_type = len(point), tail.split(b" ", 1)[0].decode()
-    except OSError as exc:
-        if exc.errno not in (errno.ENOENT, errno.EACCES, errno.EPERM):
-            raise
+            return _type_in_mount_table(mounts, os.path.realpath(path))
+    except (FileNotFoundError, PermissionError):
+        return ""
+
+
+def _type_in_mount_table(mounts: Iterable[bytes], target: str) -> str:
+    """Return the type of the mount that `target` lies in: the innermost, of equals the latest."""
+    best_length, best_type = -1, ""
+    for line in mounts:
+        fields, _, tail = line.partition(b" - ")
+        point = _unescape(fields.split(b" ")[4])
+        is_inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if is_inside and len(point) >= best_length:
+            best_length, best_type = len(point), tail.split(b" ", 1)[0].decode()
     return best_type
 
 

@@ -94,6 +94,9 @@ class Publisher:
     def _prepare(
         self, batch: dict[bytes, _Item], digest: bytes, parts: Sequence[bytes | memoryview], verified: bool
     ) -> None:
+        check_digest(digest)
+        if isinstance(parts, (bytes, bytearray, memoryview)):
+            raise TypeError("publish expects a sequence of parts for each digest; put the bytes into a list")
         views = [view for view in map(_as_bytes, parts) if view.nbytes]
         size_bytes = sum(view.nbytes for view in views)
         is_hashed = verified
@@ -101,7 +104,7 @@ class Publisher:
             _check(digest, self._hash_parts(views), size_bytes, self._root)
             is_hashed = True
         if digest not in batch:
-            path = self.path(check_digest(digest))
+            path = self.path(digest)
             batch[digest] = _Item(digest, views, size_bytes, is_hashed, path)
 
     def _publish(self, batch: list[_Item]) -> None:

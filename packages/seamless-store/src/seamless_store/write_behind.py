@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from .database_errors import DatabaseArgumentInvalid, DatabaseLocked, WriteBehindClosed, WriteBehindFailed
+from .errors import InvalidDigest
 from .results_database import ResultRow, ResultsDatabase
 
 if TYPE_CHECKING:
@@ -437,7 +438,7 @@ def _size_bytes(part: Part) -> int:
 def _check_buffers(buffers: Sequence[Item]) -> None:
     for digest, parts in buffers:
         if type(digest) is not bytes or len(digest) != 32:
-            raise DatabaseArgumentInvalid(
+            raise InvalidDigest(
                 f"A buffer's checksum must be 32 bytes, not {digest!r:.80}.",
                 remedy="pass bytes.fromhex(text) of its 64 hex digits.",
             )
