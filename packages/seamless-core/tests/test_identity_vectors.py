@@ -1,4 +1,4 @@
-"""Every serialization and deserialization vector of the reference, with the deliberate differences by name."""
+"""Every serialization and deserialization vector of the reference; deliberate differences by name."""
 
 from __future__ import annotations
 

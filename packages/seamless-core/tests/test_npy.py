@@ -80,7 +80,7 @@ def test_header_beyond_64_kib_is_version_2():
 
 
 def test_header_with_field_names_beyond_latin_1_is_version_3():
-    dtype = np.dtype([("α", "i4")], align=True)
+    dtype = np.dtype([("\u03b1", "i4")], align=True)
     with pytest.warns(UserWarning, match=r"format 3\.0"):
         expected = saved(np.zeros(1, dtype))
     assert written(np.zeros(1, dtype)) == expected
