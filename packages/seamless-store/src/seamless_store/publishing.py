@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .errors import BufferDamaged, DigestMismatch, translated_os_errors
 from .known_files import KnownFiles, file_key
 from .layout import DIRECTORY_MODE, FILE_MODE, LENGTH_SUFFIX, SIDECAR_MODE, TEMPORARY_MODE, check_digest
+from .side_hash import SideHash
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -188,12 +189,12 @@ class Publisher:
             if item.is_hashed:
                 self._write_parts(fd, item.parts)
             else:
-                hasher = self.new_hash()
-                for part in item.parts:
-                    for start in range(0, part.nbytes, CHUNK_BYTES):
-                        chunk = part[start : start + CHUNK_BYTES]
-                        hasher.update(chunk)
-                        write_all(filesystem, fd, chunk)
+                hasher = SideHash(self.new_hash())
+                with contextlib.closing(hasher):
+                    for part in item.parts:
+                        for start in range(0, part.nbytes, CHUNK_BYTES):
+                            chunk = part[start : start + CHUNK_BYTES]
+                            hasher.update(chunk, lambda chunk: write_all(filesystem, fd, chunk))
                 _check(item.digest, hasher.digest(), item.size_bytes, self._root)
             filesystem.fchmod(fd, FILE_MODE)
             if fsync:
