@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .compressed import Decompressor
 from .errors import DigestMismatch, StoreClosed, translated_os_errors
 from .layout import FILE_MODE, Form
-from .publishing import CHUNK_BYTES, Publisher, directory_of, write_all
+from .publishing import CHUNK_BYTES, FileFiller, Publisher, directory_of
 from .reading import DamagedFile, FileReader
 from .side_hash import SideHash
 
@@ -38,10 +38,9 @@ class BufferWriter:
         self._decompressor = (
             Decompressor(form, name=self._path, max_bytes=publisher.max_decompressed_bytes) if form else None
         )
-        self._fd = -1
-        self._temporary = ""
         with translated_os_errors("store a buffer", self._path):
             self._fd, self._temporary = publisher.create_temporary(digest)
+        self._file = FileFiller(publisher.filesystem, self._fd)
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +106,7 @@ class BufferWriter:
 
     def _store(self, chunk: memoryview) -> None:
         with translated_os_errors("store a buffer", self._path):
-            write_all(self._publisher.filesystem, self._fd, chunk)
+            self._file.write(chunk)
 
     def _publish(self) -> None:
         publisher, filesystem = self._publisher, self._publisher.filesystem
