@@ -7,6 +7,7 @@ import mmap
 import os
 import pickle
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -428,6 +429,29 @@ def test_streamed_buffer_is_visible_only_after_commit(buffers):
         writer.commit()
     assert buffers.get(_digest(LARGE)) == LARGE
     assert writer.size_bytes == len(LARGE)
+
+
+def test_very_large_buffer_is_stored_by_every_way(buffers):
+    content = LARGE[: 1 << 20] * 20
+    digest, half = _digest(content), len(content) // 2
+    for verified in (False, True):
+        buffers.publish([(digest, [content[:half], content[half:]])], verified=verified)
+        assert buffers.verify(digest)
+        _file(buffers, content).unlink()
+    with buffers.writer(digest) as writer:
+        writer.write(content)
+        writer.commit()
+    assert buffers.get(digest) == content
+
+
+def test_helper_thread_of_a_large_upload_ends_with_it(buffers):
+    before = threading.active_count()
+    with buffers.writer(_digest(LARGE)) as writer:
+        writer.write(LARGE)
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    _put(buffers, LARGE)
+    assert threading.active_count() == before
 
 
 def test_writer_that_is_left_without_commit_stores_nothing(buffers):

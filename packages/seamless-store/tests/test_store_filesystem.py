@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,25 @@ def test_least_recently_used_files_are_forgotten_first(tmp_path):
     known.add("c", key)
     assert [known.holds(path, key) for path in "abc"] == [True, False, True]
     assert len(known) == 2
+
+
+def test_known_files_stay_bounded_and_usable_under_many_threads(tmp_path):
+    known = KnownFiles(capacity=10)
+    key = file_key(tmp_path.stat())
+
+    def work(offset):
+        for number in range(5000):
+            known.add(f"{(number + offset) % 40}", key)
+            known.holds(f"{number % 40}", key)
+
+    threads = [threading.Thread(target=work, args=(offset,)) for offset in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    known.add("last", key)
+    assert known.holds("last", key)
+    assert len(known) <= 20
 
 
 def test_opening_and_using_a_directory_imports_no_heavy_module(tmp_path):

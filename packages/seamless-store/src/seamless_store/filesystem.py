@@ -36,6 +36,7 @@ _SYNCFS_TYPES = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs"}
 )
 _SYNCFS_REPORTS_ERRORS_SINCE = (5, 8)
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 @runtime_checkable
@@ -81,6 +82,10 @@ class FileSystem(Protocol):
         ...
 
     def fsync(self, fd: int, /) -> None: ...
+
+    def start_writeback(self, fd: int, offset: int, n_bytes: int, /) -> None:
+        """Begin to write these bytes to the disk, without waiting. A hint: it promises nothing."""
+        ...
 
     def sync_filesystem(self, fd: int, /) -> None:
         """Make everything on the file system of `fd` durable, names included."""
@@ -175,6 +180,16 @@ class OsFileSystem:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         else:
             os.fsync(fd)
+
+    def start_writeback(self, fd: int, offset: int, n_bytes: int, /) -> None:
+        if not sys.platform.startswith("linux"):
+            return
+        import ctypes
+
+        begin = getattr(ctypes.CDLL(None), "sync_file_range", None)  # missing in musl
+        if begin is not None:
+            long = ctypes.c_int64
+            begin(fd, long(offset), long(n_bytes), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
 
     def sync_filesystem(self, fd: int, /) -> None:
         import ctypes

@@ -399,6 +399,10 @@ class SimulatedFileSystem:
             raise
         self.world.sync_inode(inode)
 
+    def start_writeback(self, fd: int, offset: int, n_bytes: int, /) -> None:
+        self._begin("start_writeback", str(fd))
+        self._opened(fd)
+
     def sync_filesystem(self, fd: int, /) -> None:
         self._begin("sync_filesystem", str(fd))
         self._opened(fd)
