@@ -252,8 +252,9 @@ class Connections:
 
     def _create(self, *, lock_held: bool) -> None:
         with contextlib.nullcontext() if lock_held else self._lock:
+            self._make_empty_file()
             try:
-                connection = self._connect(self._apsw.SQLITE_OPEN_READWRITE | self._apsw.SQLITE_OPEN_CREATE)
+                connection = self._connect(self._apsw.SQLITE_OPEN_READWRITE)
                 try:
                     connection.execute("PRAGMA synchronous=EXTRA").fetchall()
                     connection.execute("BEGIN IMMEDIATE").fetchall()
@@ -268,6 +269,13 @@ class Connections:
                 os.fsync(directory_fd)
             finally:
                 os.close(directory_fd)
+
+    def _make_empty_file(self) -> None:
+        """Make the file with the mode that the user's umask allows; SQLite would deny the group writing."""
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        except OSError as exc:
+            raise self.translate(exc, "make the file") from exc
 
     def _connect(self, flags: int, *, immutable: bool = False) -> apsw.Connection:
         apsw = self._apsw
@@ -387,6 +395,7 @@ class Connections:
             if self._closed:
                 return
             self._closed = True
+            self._identity = None
             for _, connection in self._idle:
                 connection.close()
             self._idle.clear()

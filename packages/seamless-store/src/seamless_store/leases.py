@@ -11,7 +11,7 @@ container, a system that does not say). Unknown is never dead.
 | boot_id | text | /proc/sys/kernel/random/boot_id, "" where there is none |
 | pid_namespace | text | the target of /proc/self/ns/pid: pids of two containers do not compare |
 | pid | integer | process |
-| start_time | integer or null | when it started, in clock ticks since boot: a pid is used again, this pair is not |
+| start_time | integer or null | when it started, in clock ticks since boot; a pid is used again |
 | nonce | text | 32 random hex digits: tells two leases of one process apart |
 """
 

@@ -39,7 +39,7 @@ from .writer_lock import WriterLock
 if TYPE_CHECKING:
     import apsw
 
-__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase")
+__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase", "checked_row")
 
 _T = TypeVar("_T")
 _Row = tuple[str, str, str | None]  # transformation, result, record
@@ -211,7 +211,7 @@ class ResultsDatabase:
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
         """
-        prepared = [_prepared(row) for row in rows]
+        prepared = [checked_row(row) for row in rows]
         self.require_writable()
         if claimed is not None:
             return self._write(lambda connection: _insert_all(connection, prepared))
@@ -417,7 +417,8 @@ def _hex(digest: bytes) -> str:
     return digest.hex()
 
 
-def _prepared(row: ResultRow) -> _Row:
+def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
+    """Return the row as it is stored: transformation, result, record. Raises for what is no row."""
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
         raise DatabaseArgumentInvalid(
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",

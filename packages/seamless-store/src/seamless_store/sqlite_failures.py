@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from types import ModuleType
 
@@ -50,10 +51,13 @@ def translate(
             remedy="see what that process does (ps -fp PID) and stop it, or wait; nothing was lost.",
             pids=pids,
         )
-    if isinstance(exc, apsw.FullError) or (isinstance(exc, apsw.IOError) and _no_space(path)):
+    number = exc.errno if isinstance(exc, OSError) else None
+    full = isinstance(exc, apsw.FullError) or number in (errno.ENOSPC, errno.EDQUOT)
+    if full or (isinstance(exc, apsw.IOError) and _no_space(path)):
         remedy = f"free space or raise the quota (df -h {os.path.dirname(path)})."
         return DatabaseFull(text, path=path, remedy=remedy)
-    if isinstance(exc, (apsw.ReadOnlyError, apsw.PermissionsError)):
+    denied = isinstance(exc, (apsw.ReadOnlyError, apsw.PermissionsError))
+    if denied or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return read_only(path, writable=writable)
     if isinstance(exc, apsw.NotADBError):
         return NotADatabase(

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .database_errors import DatabaseArgumentInvalid, DatabaseLocked, WriteBehindClosed, WriteBehindFailed
 from .errors import InvalidDigest
-from .results_database import ResultRow, ResultsDatabase
+from .results_database import ResultRow, ResultsDatabase, checked_row
 
 if TYPE_CHECKING:
     from .key_claims import ClaimSet
@@ -134,6 +134,7 @@ class WriteBehind:
         """
         _check_buffers(buffers)
         row = ResultRow(tf, result, record)
+        checked_row(row)
         if not self._ready:
             self._database.require_writable()
             self._database.open()
@@ -329,10 +330,10 @@ class WriteBehind:
             try:
                 self._write_once(batch)
                 return
-            except Exception:
+            except Exception as exc:
                 if attempt == _ATTEMPTS:
                     raise
-                _log.warning("writing %d rows failed, will try again", len(batch.rows), exc_info=True)
+                _log.warning("writing %d results failed, will try again: %s", len(batch.rows), exc)
             time.sleep(pause_s)
             pause_s *= 2
 
@@ -464,8 +465,8 @@ def _at_exit() -> None:
         if not queue._closed:
             try:
                 queue.close()
-            except Exception:
-                _log.exception("results were lost at exit")
+            except Exception as exc:
+                _log.error("results are lost at exit: %s", exc)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
