@@ -8,9 +8,9 @@ step needs no thread hop and Ctrl-C reaches it. Helper threads join a run when s
 are slow enough to pay for it. A helper that itself blocks (a step that waits for nested steps) gives its place in the
 run back while it waits, so nesting can never exhaust the threads: some thread of every run can always proceed.
 
-States: IDLE -> WAITING (for dependencies) -> READY -> ACTIVE -> FINISHED. A run that is aborted puts what has not
-finished back to IDLE, so that it can be run again. A node belongs to one run at a time; when that run is aborted, the
-runs whose nodes or drivers wait for the node take it over, so nobody waits for a node that nobody will run.
+A run that is aborted puts what has not finished back to IDLE, so that it can be run again. A node belongs to one run at
+a time; when that run is aborted, the runs whose nodes or drivers wait for the node take it over, so nobody waits for
+a node that nobody will run.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from seamless.lifecycle import register_close_hook
 
 from .helper_threads import HelperThreads
+from .nodes import Node, NodeState, drop, finish, pass_on, put_back, requeue, reset, transitions
 
 __all__ = (
     "Node",
@@ -46,168 +47,7 @@ INTERRUPT_GRACE_S = (
 POLL_S = 0.01
 
 
-class NodeState:
-    """Plain numbers: an Enum costs 4 ms of start-up."""
-
-    IDLE = 0
-    WAITING = 1
-    READY = 2
-    ACTIVE = 3
-    FINISHED = 4
-
-
-_IDLE, _WAITING, _READY, _ACTIVE, _FINISHED = range(5)
-
-# One lock for all transitions: they are short, touch no I/O and call no user code. Reentrant, because a signal handler
-# or a finalizer may cancel a step while its thread is inside a transition.
-_transitions = threading.RLock()
 _thread = threading.local()  # .helping: the run for which this thread is a helper
-
-
-class Node:
-    """A unit of work with dependencies. Subclasses implement `_dependency_nodes` and `_advance`."""
-
-    __slots__ = ("__weakref__", "_callbacks", "_dependants", "_pending", "_run", "_state")
-
-    def __init__(self) -> None:
-        self._state = _IDLE
-        self._pending = 0
-        self._dependants: list[Node] | None = None
-        self._callbacks: list[Callable[[Node], None]] | None = None
-        self._run: Run | None = None
-
-    def _dependency_nodes(self) -> Sequence[Node]:
-        raise NotImplementedError
-
-    def _advance(self, run: Run | None) -> bool:
-        """Do the work. True: finished. False: somebody will call `finish`, `requeue` or `drop` for this node.
-
-        Must not raise, except KeyboardInterrupt and the like, which abort the run.
-        """
-        raise NotImplementedError
-
-    def _interrupt(self) -> bool:
-        """Ask running work to stop. True: it will, soon. False: it cannot be stopped, or it need not be waited for."""
-        return False
-
-    @property
-    def finished(self) -> bool:
-        return self._state == _FINISHED
-
-    def when_finished(self, callback: Callable[[Node], None]) -> None:
-        """Call `callback(node)` once the node has finished; at once if it has. It must be quick and not raise.
-
-        It is also called, once, when the run of the node is aborted: then `node.finished` is False.
-        """
-        with _transitions:
-            if self._state != _FINISHED:
-                if self._callbacks is None:
-                    self._callbacks = []
-                self._callbacks.append(callback)
-                return
-        callback(self)
-
-    def run_alone(self) -> bool:
-        """Do the work of an idle node without dependencies right here; False when it needs a run."""
-        with _transitions:
-            if self._state != _IDLE or self._dependency_nodes():
-                return False
-            self._state = _ACTIVE
-        try:
-            if self._advance(None):
-                finish(self)
-        except BaseException:
-            drop(self)
-            raise
-        return self._state == _FINISHED
-
-
-def finish(node: Node) -> None:
-    """Mark the node as finished, release its dependants, and tell who waits for it."""
-    runs: dict[Run, int] = {}
-    with _transitions:
-        if node._state == _FINISHED:
-            return
-        node._state = _FINISHED
-        dependants, node._dependants = node._dependants, None
-        callbacks, node._callbacks = node._callbacks, None
-        run, node._run = node._run, None
-        if run is not None:
-            run._active.discard(node)
-            run._delegated.discard(node)
-            run._completed += 1
-        for dependant in dependants or ():
-            if dependant._state == _WAITING:
-                dependant._pending -= 1
-                owner = dependant._run
-                if dependant._pending == 0 and owner is not None:
-                    dependant._state = _READY
-                    owner._ready.append(dependant)
-                    runs[owner] = runs.get(owner, 0) + 1
-    if run is not None:
-        run._left(node)
-    for owner in runs:
-        owner._arrived()
-    for callback in callbacks or ():
-        callback(node)
-
-
-def requeue(node: Node) -> None:
-    """Let an active node advance once more: what it waited for went away without a result."""
-    with _transitions:
-        if node._state != _ACTIVE:
-            return
-        run = node._run
-        if run is not None and not run._aborted:
-            run._active.discard(node)
-            run._delegated.discard(node)
-            node._state = _READY
-            run._ready.append(node)
-        else:
-            run = None
-    if run is not None:
-        run._arrived()
-    else:
-        drop(node)
-
-
-def drop(node: Node) -> None:
-    """Put an active node back, its work undone. It can be run again; whoever waits for it is told or takes it over."""
-    with _transitions:
-        if node._state != _ACTIVE:
-            return
-        run = node._run
-        if run is not None:
-            run._active.discard(node)
-            run._delegated.discard(node)
-        _put_back(node)
-    if run is not None:
-        run._left(node)
-    _pass_on(node, run)
-
-
-def _put_back(node: Node) -> None:
-    node._state = _IDLE
-    node._pending = 0
-    node._run = None
-
-
-def _pass_on(node: Node, former: Run | None) -> None:
-    """Give a node that was put back to a run that still needs it, and tell who waits."""
-    with _transitions:
-        callbacks, node._callbacks = node._callbacks, None
-        heirs = [d._run for d in node._dependants or () if d._run is not None and d._run is not former]
-    for heir in heirs[:1]:
-        heir.add([node])
-    for callback in callbacks or ():
-        callback(node)
-
-
-def reset(node: Node) -> None:
-    """Make a finished node runnable again (a failure that is to be retried)."""
-    with _transitions:
-        if node._state == _FINISHED:
-            node._state = _IDLE
 
 
 class Run:
@@ -237,28 +77,28 @@ class Run:
         n_ready = 0
         stack = list(nodes)
         stack.reverse()
-        with _transitions:
+        with transitions:
             if self._aborted:
                 return
             while stack:
                 node = stack.pop()
-                if node._state != _IDLE:
+                if node._state != NodeState.IDLE:
                     continue
-                node._state = _WAITING
+                node._state = NodeState.WAITING
                 node._run = self
                 pending = 0
                 for dependency in node._dependency_nodes():
-                    if dependency._state == _FINISHED:
+                    if dependency._state == NodeState.FINISHED:
                         continue
                     if dependency._dependants is None:
                         dependency._dependants = []
                     dependency._dependants.append(node)
                     pending += 1
-                    if dependency._state == _IDLE:
+                    if dependency._state == NodeState.IDLE:
                         stack.append(dependency)
                 node._pending = pending
                 if pending == 0:
-                    node._state = _READY
+                    node._state = NodeState.READY
                     self._ready.append(node)
                     n_ready += 1
         if n_ready:
@@ -278,7 +118,7 @@ class Run:
             while not node.finished:
                 if self._aborted:
                     raise RuntimeError("the run of this step was aborted from another thread")
-                if node._state == _IDLE:  # the run that had it was aborted
+                if node._state == NodeState.IDLE:  # the run that had it was aborted
                     self.add([node])
                 if not self._work_one() and not node.finished and not self._wait(node, deadline):
                     return False
@@ -296,7 +136,7 @@ class Run:
         """
         active: list[Node] = []
         dropped: list[Node] = []
-        with _transitions:
+        with transitions:
             self._aborted = True
             stack = [*nodes, *self._ready, *self._active]
             self._ready.clear()
@@ -308,20 +148,20 @@ class Run:
                 seen.add(node)
                 stack.extend(node._dependency_nodes())
                 stack.extend(node._dependants or ())
-                (active if node._state == _ACTIVE else dropped).append(node)
+                (active if node._state == NodeState.ACTIVE else dropped).append(node)
             gone = set(dropped)
             for node in dropped:
-                _put_back(node)
+                put_back(node)
             for dependency in {each for node in dropped for each in node._dependency_nodes()}:
                 if dependency._dependants is not None:
                     dependency._dependants = [each for each in dependency._dependants if each not in gone]
         stopping = [node for node in active if node._interrupt()]
         for node in dropped:
-            _pass_on(node, self)
+            pass_on(node, self)
         with self._condition:
             self._condition.notify_all()
         deadline = time.monotonic() + INTERRUPT_GRACE_S
-        while any(node._state == _ACTIVE for node in stopping) and time.monotonic() < deadline:
+        while any(node._state == NodeState.ACTIVE for node in stopping) and time.monotonic() < deadline:
             time.sleep(POLL_S)
 
     # internals
@@ -354,11 +194,11 @@ class Run:
         node: Node | None = None
         counted = False
         try:
-            with _transitions:
+            with transitions:
                 while self._ready and node is None:
                     node = self._ready.popleft()
-                    if node._state == _READY and node._run is self:
-                        node._state = _ACTIVE
+                    if node._state == NodeState.READY and node._run is self:
+                        node._state = NodeState.ACTIVE
                         self._active.add(node)
                     else:
                         node = None
@@ -373,8 +213,8 @@ class Run:
             if node._advance(self):
                 finish(node)
             else:
-                with _transitions:
-                    if node._state == _ACTIVE and node._run is self:
+                with transitions:
+                    if node._state == NodeState.ACTIVE and node._run is self:
                         self._delegated.add(node)
         except BaseException:
             if node is not None:
@@ -396,7 +236,7 @@ class Run:
                 self._awaited.append(node)
                 try:
                     while (
-                        node._state not in (_FINISHED, _IDLE)
+                        node._state not in (NodeState.FINISHED, NodeState.IDLE)
                         and not (self._ready and self._occupied() < self._width)
                         and not self._aborted
                     ):
@@ -487,7 +327,7 @@ def default_width() -> int:
 def background_run() -> Run:
     """Return the run of steps that were started without anybody waiting for them."""
     global _background
-    with _transitions:
+    with transitions:
         if _background is None or _background._aborted:
             _background = Run(helpers_only=True)
             register_close_hook(_close_background)
@@ -501,8 +341,7 @@ def _close_background() -> None:
 
 
 def _after_fork() -> None:
-    global _transitions, _background, _helper_threads
-    _transitions = threading.RLock()
+    global _background, _helper_threads
     _background = None
     _helper_threads = HelperThreads()
 
