@@ -5,14 +5,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 WHEELHOUSE ?= wheelhouse
-DEMO ?= examples/first_steps.py
+DEMO ?= examples/demo.py
 ARGS ?=
 
 override VENV := $(abspath $(VENV))
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 PACKAGES := $(sort $(patsubst %/pyproject.toml,%,$(wildcard packages/*/pyproject.toml)))
-NAMES := $(notdir $(PACKAGES))
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 export PATH := $(BIN):$(PATH)
@@ -51,17 +50,16 @@ types: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy --no-error-summary
 
 contracts: $(STAMP) ## import contracts (.importlinter)
-	@$(BIN)/lint-imports 
+	@$(BIN)/lint-imports --no-logo
 
 wheels: $(STAMP) ## build our wheels into wheelhouse/ (ALL=1: with every third-party wheel)
 	@rm -rf $(WHEELHOUSE)
-	@for package in $(PACKAGES); do \
-		$(UV) build --quiet --wheel --build-constraints constraints.txt --out-dir $(WHEELHOUSE) $$package || exit 1; done
+	@$(UV) build --quiet --wheel --all-packages --build-constraints constraints.txt --out-dir $(WHEELHOUSE)
 	@rm -f $(WHEELHOUSE)/.gitignore
 ifdef ALL
 	@$(UV) pip install --quiet --constraints constraints.txt pip
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --constraint constraints.txt \
-		--find-links $(WHEELHOUSE) --wheel-dir $(WHEELHOUSE) seamless-suite
+		--find-links $(WHEELHOUSE) --wheel-dir $(WHEELHOUSE) $(WHEELHOUSE)/*.whl
 endif
 
 constraints: $(STAMP) ## choose the newest third-party versions again (UPGRADE= keeps what is there)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from seamless.dialect_p import dumps
+
 from .definition_errors import PinNameError, UnknownDunderKey
 
 __all__ = (
@@ -117,20 +119,12 @@ def transformation_dict(
     return result
 
 
-def _dialect_p(value: Any) -> str:
-    """Return the text of a JSON object in the dialect of celltype `plain`."""
-    import json
-
-    # No floats, so Python's own writer gives the dialect.
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
 def identity_text(transformation: Mapping[str, Any]) -> bytes:
     """Return the text whose SHA-256 is the identity; it is itself a buffer that is stored.
 
     transformation: may hold any key of the format; only the load-bearing part is written.
     """
-    return _dialect_p(load_bearing_part(transformation)).encode("utf-8")
+    return dumps(load_bearing_part(transformation))
 
 
 def tf_checksum(transformation: Mapping[str, Any]) -> bytes:
@@ -177,7 +171,8 @@ class IdentityTemplate:
         null: list[str] = []
         order: list[int] = []
         for key in sorted(load_bearing_part(every)):
-            member = _dialect_p({key: every[key]})[len("{\n") : -len("\n}\n")].replace("%", "%%")
+            text = dumps({key: every[key]}).decode("utf-8")
+            member = text[len("{\n") : -len("\n}\n")].replace("%", "%%")
             if key in position:
                 order.append(position[key])
                 head = member[: -len("null\n  ]")]
@@ -188,7 +183,6 @@ class IdentityTemplate:
                 null.append(member)
         self._quoted_format = "{\n" + ",\n".join(quoted) + "\n}\n"
         self._null_format = "{\n" + ",\n".join(null) + "\n}\n"
-        self._quoted_format.encode("utf-8")  # a lone surrogate in a name fails here, not at a call
         self._pick = _picker(order, len(self.pin_names))
 
     def text(self, pin_hexes: Sequence[str | None]) -> bytes:

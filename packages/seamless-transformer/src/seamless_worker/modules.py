@@ -5,9 +5,10 @@ modules run with an `__import__` of their own (in their `__builtins__`), which l
 first and asks Python's for everything else. So concurrent steps may use different modules of one name, and
 libraries that the step imports never see its modules.
 
-The modules live in the package `transformer`: `import tool`, `from tool import x` and `from .tool import x` are
-the same in a step, and `tool.__name__` is `transformer.tool`. A module is executed when it is first imported,
-and is known before that, so packages whose `__init__` and submodules import each other work as in Python.
+The modules live in the package `transformer`: `import tool`, `from tool import x` and `from .tool import x`
+mean the same module in a step, and `tool.__name__` is `transformer.tool`. A module is executed when it is
+first imported, and is known before that, so packages whose `__init__` and submodules import each other work
+as in Python.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class StepModules:
     def _define(self, name: str, checksum: str, definition: Any) -> None:
         if not isinstance(definition, dict) or "code" not in definition:
             raise ModuleDefinitionError(
-                f"module {name!r} is no module definition: expected a dict with 'code', 'language' and 'type', "
-                f"not {definition!r:.80}"
+                f"module {name!r} is no module definition: expected a dict with 'code', 'language' and "
+                f"'type', not {definition!r:.80}"
             )
         _check_language(name, definition)
         code = definition["code"]
@@ -89,7 +90,8 @@ class StepModules:
             return module
         if not self._knows(dotted):
             raise ModuleNotFoundError(
-                f"No module named {dotted!r} among the modules of this step ({', '.join(sorted(self._sources))})",
+                f"No module named {dotted!r} among the modules of this step: "
+                f"{', '.join(sorted(self._sources))}",
                 name=dotted,
             )
         full_name = f"{PACKAGE_NAME}.{dotted}"

@@ -44,7 +44,9 @@ def result_buffer(
         if celltype in ("deepcell", "folder", "deepfolder"):
             return _packed(value, celltype)
         return _plain_buffer(value, celltype, owned=owned), ()
-    except (TypeError, ValueError, OverflowError, RecursionError, AssertionError, IndexError) as exc:
+    except (ImportError, MemoryError):
+        raise
+    except Exception as exc:  # serializing calls methods of the value, which may raise anything
         raise StepResultError(
             f"the step's result ({_kind(value)}) cannot be stored with celltype {celltype!r}: {exc}"
         ) from exc

@@ -43,14 +43,18 @@ def run_python(request: StepRequest, step: RunningStep) -> StepOutcome:
             if code is None:
                 code = compile_code(code_checksum, request.location, text)
             value = _execute(code, inputs, celltype, step)
-            owned = sys.getrefcount(value) == 2  # this name and the argument of getrefcount
-            result, attachments = result_buffer(value, celltype, owned=owned)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # SystemExit, GeneratorExit and the like too: the step has failed
             failure = exc
         else:
-            return StepOutcome(result, meter.stop(), attachments)
+            owned = sys.getrefcount(value) == 2  # this name and the argument of getrefcount
+            try:
+                result, attachments = result_buffer(value, celltype, owned=owned)
+            except StepResultError as exc:
+                failure = exc
+            else:
+                return StepOutcome(result, meter.stop(), attachments)
     raise _step_error(failure, step, outside) from None
 
 
@@ -181,7 +185,7 @@ def _add_remedy(failure: NameError) -> None:
     if name is None or len(failure.args) != 1 or failure.args[0] != f"name {name!r} is not defined":
         return  # not raised by the interpreter
     failure.args = (
-        f"{failure.args[0]}. A step sees only its arguments, what it imports itself and what travels with it: "
-        f"pass {name} as an argument, import it inside the step, or hand it over with "
+        f"{failure.args[0]}. A step sees only its arguments, what it imports itself and what travels "
+        f"with it: pass {name} as an argument, import it inside the step, or hand it over with "
         f"`STEP.globals.{name} = {name}` (a module: `STEP.modules.{name} = {name}`).",
     )

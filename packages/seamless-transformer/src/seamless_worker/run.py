@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import running
@@ -10,6 +11,8 @@ from .python_step import run_python
 
 if TYPE_CHECKING:
     from seamless.step import StepOutcome, StepRequest
+
+    from .running import RunningStep
 
 __all__ = ("run_step",)
 
@@ -25,13 +28,16 @@ def run_step(request: StepRequest) -> StepOutcome:
     Safe on many threads at once. A step may run steps.
     """
     language = request.transformation.get("__language__", "python")
+    runner: Callable[[StepRequest, RunningStep], StepOutcome]
     if language == "python":
         runner = run_python
     elif language == "bash":
-        from .bash_step import run_bash as runner
+        from .bash_step import run_bash
+
+        runner = run_bash
     else:
         raise UnsupportedLanguage(
-            f"step {request.tf_checksum} is written in {language!r}; this process runs 'python' and 'bash' steps"
+            f"step {request.tf_checksum} is written in {language!r}; only 'python' and 'bash' steps run here"
         )
     step = running.enter()
     try:

@@ -1,0 +1,1 @@
+"""What tests of other packages build on: the contract suites of the ports. Not needed to run Seamless."""

@@ -1,0 +1,487 @@
+"""A directory of buffers, each in a file named by its digest.
+
+Invariant: a file that we made visible under a digest is complete and true. It got its name by a rename
+after its data were durable, and nobody writes to it again. Readers never trust: what `get` returns was
+hashed, in this process, since the file last changed. Any number of processes, ours and the
+reference's, may use one directory at once, without a server and without locks.
+Format: contracts/buffer-directory.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .compressed import MAX_DECOMPRESSED_BYTES
+from .errors import (
+    BufferDamaged,
+    StoreClosed,
+    StoreLayoutUnknown,
+    StoreMissing,
+    StoreReadOnly,
+    translated_os_errors,
+)
+from .filesystem import OS_FILESYSTEM, SYSTEM_CLOCK, Clock, FileSystem
+from .known_files import KnownFiles
+from .layout import (
+    FORM_SUFFIXES,
+    LENGTH_SUFFIX,
+    MARKER,
+    MARKER_CONTENT,
+    SIDECAR_MODE,
+    Form,
+    LayoutName,
+    buffer_digest,
+    check_digest,
+    detect_layout,
+    is_prefix_name,
+    temporary_owner,
+)
+from .lock_files import wait_for_locks
+from .publishing import Publisher, directory_of, write_all
+from .quarantine import Quarantine, QuarantinedFile
+from .reading import DamagedFile, FileReader
+from .streaming import BufferWriter
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ("BufferDirectory",)
+
+LEAVE_ALONE_S = 10.0  # a damaged file written to this recently may still be in the making
+_FORMS: tuple[tuple[str, Form | None], ...] = (("", None), (".zst", "zst"), (".gz", "gz"))
+
+
+class BufferDirectory:
+    """Buffers under their digests, in one directory. Safe for many threads and processes.
+
+    path: the directory; made, with its parents, when it is missing and `writable`.
+    layout: "prefix" (files in 256 subdirectories) or "flat". None: as the directory has it; a new or
+        empty one gets "prefix".
+    writable: False writes nothing at all, not even to put damaged files aside.
+    lock_timeout_s: when a lock file of another program counts as stale.
+    hash_algorithm: "sha-256" or "sha3-256".
+    max_decompressed_bytes: no compressed buffer may be larger than this.
+
+    >>> import hashlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, BufferDirectory(folder) as buffers:
+    ...     digest = hashlib.sha256(b"hello").digest()
+    ...     buffers.publish([(digest, [b"hel", b"lo"])])
+    ...     buffers.get(digest)
+    b'hello'
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        layout: LayoutName | None = None,
+        writable: bool = True,
+        lock_timeout_s: float = 120.0,
+        filesystem: FileSystem = OS_FILESYSTEM,
+        clock: Clock = SYSTEM_CLOCK,
+        hash_algorithm: Literal["sha-256", "sha3-256"] = "sha-256",
+        max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
+    ) -> None:
+        root = os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve() would follow links)
+        if layout not in (None, "prefix", "flat"):
+            raise StoreLayoutUnknown(
+                f"{layout!r} is not a layout of a buffer directory.",
+                path=root,
+                remedy="say 'prefix' or 'flat', or leave it out.",
+            )
+        if not lock_timeout_s > 0:
+            raise ValueError(f"lock_timeout_s is {lock_timeout_s!r}; expected a number of seconds above 0")
+        self._root = root
+        self._filesystem = filesystem
+        self._clock = clock
+        self._lock_timeout_s = lock_timeout_s
+        self._writable = writable
+        self._closed = False
+        new_hash = _hash_function(hash_algorithm)
+        verified = KnownFiles()
+        with translated_os_errors("open the buffer directory", root):
+            created = self._make_root()
+            self._layout: LayoutName = layout or detect_layout(filesystem, root)
+            self._prefix_length = 2 if self._layout == "prefix" else 0
+            if writable and self._layout == "prefix" and not filesystem.exists(f"{root}/{MARKER}"):
+                self._write_marker()
+        self._quarantine = Quarantine(root, filesystem=filesystem, clock=clock)
+        self._reader = FileReader(
+            root,
+            filesystem=filesystem,
+            clock=clock,
+            verified=verified,
+            new_hash=new_hash,
+            max_decompressed_bytes=max_decompressed_bytes,
+        )
+        self._publisher = Publisher(
+            root,
+            is_prefix=self._layout == "prefix",
+            filesystem=filesystem,
+            quarantine=self._quarantine,
+            verified=verified,
+            new_hash=new_hash,
+            unsynced_parents=created,
+            max_decompressed_bytes=max_decompressed_bytes,
+        )
+        self._verified = verified
+
+    def __repr__(self) -> str:
+        return f"BufferDirectory({self._root!r}, layout={self._layout!r}, writable={self._writable})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def root(self) -> Path:
+        return Path(self._root)
+
+    @property
+    def layout(self) -> LayoutName:
+        return self._layout
+
+    @property
+    def writable(self) -> bool:
+        return self._writable
+
+    # Reading
+
+    def get(self, digest: bytes) -> bytes | memoryview | None:
+        """Return the buffer, verified, or None when the directory does not hold it.
+
+        From 1 MiB on the result is a read-only memoryview; where the file cannot change under it
+        (mode 0444, local file system) it maps the file without a copy.
+        A missing or damaged file is looked for once more after other writers' lock files are gone.
+        Raises BufferDamaged if only damaged files remain; they are put into quarantine when this
+        directory is writable and they were not written to in the last 10 s.
+        """
+        path = self._path(digest)
+        with translated_os_errors("read a buffer", path):
+            content, damaged = self._attempt(path, digest)
+            if content is None and (self._wait_for_locks(path) or damaged):
+                content, damaged = self._attempt(path, digest)
+            if damaged:
+                self._report_damage(damaged, digest, found=content is not None)
+            return content
+
+    def get_many(self, digests: Sequence[bytes]) -> list[bytes | memoryview | None]:
+        return [self.get(digest) for digest in digests]
+
+    def has(self, digest: bytes) -> bool:
+        """Tell whether a file of this buffer is there, in any form, by name alone."""
+        path = self._path(digest)
+        with translated_os_errors("look for a buffer", path):
+            return self._is_file(path) or self._is_file(path + ".zst") or self._is_file(path + ".gz")
+
+    def has_many(self, digests: Sequence[bytes]) -> list[bool]:
+        return [self.has(digest) for digest in digests]
+
+    def length(self, digest: bytes) -> int | None:
+        """Return the length of the buffer in bytes, or None when the directory does not hold it.
+
+        A compressed buffer without sidecar is decompressed to count, and verified by the way; when
+        writable, the sidecar is then written. Raises BufferDamaged as `get` does.
+        """
+        path = self._path(digest)
+        with translated_os_errors("find the length of a buffer", path):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if self._is_file(path):
+                    return self._filesystem.stat(path).st_size
+            forms = [form for form in _FORMS[1:] if self._is_file(path + form[0])]
+            if not forms:
+                return None
+            length = self._reader.sidecar_length(path + LENGTH_SUFFIX)
+            return self._count(path, forms, digest) if length is None else length
+
+    def length_many(self, digests: Sequence[bytes]) -> list[int | None]:
+        return [self.length(digest) for digest in digests]
+
+    def path(self, digest: bytes) -> Path | None:
+        """Return a file that holds exactly the buffer, verified; None if there is no plain form.
+
+        Do not write to it. Raises BufferDamaged as `get` does.
+        """
+        path = self._path(digest)
+        with translated_os_errors("read a buffer", path):
+            try:
+                self._reader.verified_length(path, None, digest)
+            except FileNotFoundError:
+                return None
+            except DamagedFile as exc:
+                self._report_damage([exc], digest, found=False)
+            return Path(path)
+
+    def verify(self, digest: bytes) -> bool:
+        """Hash every stored form again; True if there is one and all are true. Changes nothing."""
+        path = self._path(digest)
+        n_true = 0
+        with translated_os_errors("verify a buffer", path):
+            for suffix, form in _FORMS:
+                try:
+                    self._reader.verified_length(path + suffix, form, digest, again=True)
+                except FileNotFoundError:
+                    continue
+                except DamagedFile:
+                    return False
+                n_true += 1
+        return n_true > 0
+
+    def iterate(self) -> Iterator[bytes]:
+        """Yield the digests of all buffers that are there by name, each once, in ascending order.
+
+        Buffers that come or go meanwhile may or may not be among them.
+        """
+        for directory in self._directories():
+            with translated_os_errors("list buffers", directory):
+                names = self._names(directory)
+            yield from sorted({digest for digest in map(buffer_digest, names) if digest is not None})
+
+    def quarantined(self) -> list[QuarantinedFile]:
+        """Return the damaged files that were put aside."""
+        with translated_os_errors("list damaged files", self._quarantine.path):
+            return self._quarantine.files()
+
+    # Writing
+
+    def publish(
+        self,
+        items: Sequence[tuple[bytes, Sequence[bytes | memoryview]]],
+        *,
+        verified: bool = False,
+    ) -> None:
+        """Store a batch of buffers, each given as digest and parts; when it returns all are durable.
+
+        verified: the caller vouches for the digests, and that nobody changes the parts meanwhile.
+        Buffers that are present and intact are not written again; a damaged file is put into
+        quarantine and replaced. Equal digests in one batch are stored once.
+
+        Raises DigestMismatch if any item has another digest: then nothing of the batch is visible.
+        After StoreFull or another error some buffers may be visible, and true; none is acknowledged.
+        """
+        self._demand_writable()
+        self._publisher.publish(items, verified=verified)
+
+    def put_compressed(self, digest: bytes, form: Form, chunks: Iterable[bytes | memoryview]) -> None:
+        """Store a compressed form as it is, after verifying what it decompresses to."""
+        with self.writer(digest, form) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+            writer.commit()
+
+    def writer(self, digest: bytes, form: Form | None = None) -> BufferWriter:
+        """Return a context manager that stores one buffer from chunks, in constant memory.
+
+        form: the chunks are a complete zstd ("zst") or gzip ("gz") stream, and are stored as such.
+        """
+        self._demand_writable()
+        if form not in (None, "zst", "gz"):
+            raise ValueError(f"form is {form!r}; expected 'zst', 'gz' or None for plain")
+        return BufferWriter(self._publisher, self._reader, check_digest(digest), form)
+
+    def sweep(self, max_age_s: float = 3600.0) -> int:
+        """Remove temporary files that no living process is writing; return how many.
+
+        A file whose writer can be told dead goes at once, one whose writer lives stays. Where that
+        cannot be told (another machine, container or program), its age since the last write decides.
+        """
+        self._demand_writable()
+        n_removed = 0
+        with translated_os_errors("sweep temporary files", self._root):
+            for directory in dict.fromkeys((self._root, *self._directories())):
+                for name in self._names(directory):
+                    owner = temporary_owner(name)
+                    if owner is not None and self._is_stale(f"{directory}/{name}", owner, max_age_s):
+                        with contextlib.suppress(FileNotFoundError):  # another sweeper was first
+                            self._filesystem.unlink(f"{directory}/{name}")
+                            n_removed += 1
+        return n_removed
+
+    def close(self) -> None:
+        """Forget everything; idempotent. Views that were handed out stay valid."""
+        self._closed = True
+        self._verified.clear()
+
+    # Private
+
+    def _path(self, digest: bytes) -> str:
+        if self._closed:
+            raise StoreClosed(
+                f"The buffer directory {self._root} was closed.", path=self._root, remedy="open it again."
+            )
+        name = check_digest(digest).hex()
+        return f"{self._root}/{name[:2]}/{name}" if self._prefix_length else f"{self._root}/{name}"
+
+    def _attempt(self, path: str, digest: bytes) -> tuple[bytes | memoryview | None, list[DamagedFile]]:
+        """Try the three forms in order; return the first true content and the damaged files met."""
+        damaged: list[DamagedFile] = []
+        for suffix, form in _FORMS:
+            if form is not None and not self._filesystem.exists(path + suffix):
+                continue
+            try:
+                return self._reader.content(path + suffix, form, digest), damaged
+            except FileNotFoundError:
+                continue
+            except DamagedFile as exc:
+                damaged.append(exc)
+        return None, damaged
+
+    def _wait_for_locks(self, path: str) -> bool:
+        return wait_for_locks(
+            directory_of(path),
+            [path + suffix for suffix in FORM_SUFFIXES],
+            filesystem=self._filesystem,
+            clock=self._clock,
+            timeout_s=self._lock_timeout_s,
+        )
+
+    def _report_damage(self, damaged: list[DamagedFile], digest: bytes, *, found: bool) -> None:
+        """Put damaged files aside where we may; raise BufferDamaged unless the buffer was found."""
+        moved_to = ""
+        for file in damaged:
+            if self._writable and self._clock.time() - file.changed_at > LEAVE_ALONE_S:
+                with contextlib.suppress(BufferDamaged, PermissionError):  # not ours to move
+                    moved_to = (
+                        self._publisher.put_aside(file.path, digest, file.inode, file.reason) or moved_to
+                    )
+        if found:
+            return
+        first = damaged[0]
+        raise BufferDamaged(
+            f"{first.path} does not hold the buffer of its name: {first.reason}."
+            + (f" It was moved to {moved_to}." if moved_to else ""),
+            digest=digest,
+            path=first.path,
+            remedy="store the buffer again, or run the step again that made it; then check the disk.",
+            quarantined_to=moved_to,
+        ) from first
+
+    def _count(self, path: str, forms: list[tuple[str, Form | None]], digest: bytes) -> int | None:
+        damaged: list[DamagedFile] = []
+        for suffix, form in forms:
+            try:
+                length = self._reader.verified_length(path + suffix, form, digest)
+            except FileNotFoundError:
+                continue
+            except DamagedFile as exc:
+                damaged.append(exc)
+                continue
+            if self._writable:
+                with contextlib.suppress(OSError):  # only a convenience for the next caller
+                    self._publisher.write_sidecar(digest, length)
+            if damaged:
+                self._report_damage(damaged, digest, found=True)
+            return length
+        if damaged:
+            self._report_damage(damaged, digest, found=False)
+        return None
+
+    def _is_file(self, path: str) -> bool:
+        if not self._filesystem.exists(path):
+            return False
+        try:
+            return stat.S_ISREG(self._filesystem.stat(path).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _is_stale(self, temporary: str, owner: str, max_age_s: float) -> bool:
+        lives = self._filesystem.process_lives(owner.rpartition("-")[0])
+        if lives is not None:
+            return not lives
+        try:
+            age_s = self._clock.time() - self._filesystem.stat(temporary).st_mtime
+        except FileNotFoundError:
+            return False
+        return age_s > max_age_s
+
+    def _directories(self) -> list[str]:
+        """Return the directories that hold buffers, sorted."""
+        if self._closed:
+            self._path(b"")
+        if self._layout == "flat":
+            return [self._root]
+        with translated_os_errors("list the buffer directory", self._root):
+            names = self._filesystem.listdir(self._root)
+        return [f"{self._root}/{name}" for name in sorted(names) if is_prefix_name(name)]
+
+    def _names(self, directory: str) -> list[str]:
+        try:
+            return self._filesystem.listdir(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _demand_writable(self) -> None:
+        if self._closed:
+            self._path(b"")
+        if not self._writable:
+            raise StoreReadOnly(
+                f"Cannot store in {self._root}: it was opened with writable=False.",
+                path=self._root,
+                remedy="open it with writable=True.",
+            )
+
+    def _make_root(self) -> list[str]:
+        """Make the directory and its missing parents; return the directories whose entries are new."""
+        parent = os.path.dirname(self._root)
+        try:
+            is_directory = stat.S_ISDIR(self._filesystem.stat(self._root).st_mode)
+        except FileNotFoundError:
+            if not self._writable:
+                raise StoreMissing(
+                    f"There is no buffer directory {self._root}.",
+                    path=self._root,
+                    remedy="check the path, or open it with writable=True to make it.",
+                ) from None
+        else:
+            if not is_directory:
+                raise StoreMissing(
+                    f"{self._root} is not a directory.",
+                    path=self._root,
+                    remedy="give the path of a directory.",
+                )
+            # Another process may have just made it. A parent that we may not open was not made so.
+            return [parent] if self._filesystem.can_read(parent) else []
+        missing = [self._root]
+        while not self._filesystem.exists(parent):
+            missing.append(parent)
+            parent = os.path.dirname(parent)
+        for directory in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                self._filesystem.mkdir(directory)
+        return [os.path.dirname(directory) for directory in missing]
+
+    def _write_marker(self) -> None:
+        filesystem, marker = self._filesystem, f"{self._root}/{MARKER}"
+        temporary = f"{marker}-{filesystem.process_identity()}-0"
+        fd = filesystem.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SIDECAR_MODE)
+        try:
+            write_all(filesystem, fd, MARKER_CONTENT)
+            filesystem.fsync(fd)
+        finally:
+            filesystem.close(fd)
+        filesystem.rename(temporary, marker)
+
+
+def _hash_function(name: str) -> Callable[[], _Hash]:
+    import hashlib
+
+    functions: dict[str, Callable[[], _Hash]] = {"sha-256": hashlib.sha256, "sha3-256": hashlib.sha3_256}
+    try:
+        return functions[name]
+    except KeyError:
+        raise ValueError(f"hash_algorithm is {name!r}; expected one of {', '.join(functions)}") from None

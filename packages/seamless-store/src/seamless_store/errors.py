@@ -1,0 +1,154 @@
+"""What can go wrong with a buffer directory: one class per cause.
+
+Every error has three machine-readable parts: `path` (the file or directory concerned), `cause` (what
+was attempted, what was found, what was expected) and `remedy` (what to do next). `str()` joins them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+__all__ = (
+    "BufferDamaged",
+    "CompressedStreamInvalid",
+    "DecompressionLimitExceeded",
+    "DigestMismatch",
+    "InvalidDigest",
+    "StoreClosed",
+    "StoreError",
+    "StoreFull",
+    "StoreIOError",
+    "StoreLayoutUnknown",
+    "StoreMissing",
+    "StoreReadOnly",
+    "translated_os_errors",
+)
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DENIED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+class StoreError(Exception):
+    """Base class of the errors of the storage engines."""
+
+    def __init__(self, cause: str, *, path: str = "", remedy: str = "") -> None:
+        self.cause = cause
+        self.path = path
+        self.remedy = remedy
+        super().__init__(cause)
+
+    def __str__(self) -> str:
+        return f"{self.cause} Remedy: {self.remedy}" if self.remedy else self.cause
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def _rebuild(cls: type[StoreError], args: tuple[object, ...], fields: dict[str, object]) -> StoreError:
+    """Make the error again in another process, whatever the signature of its class."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+class BufferDamaged(StoreError):
+    """A stored file does not hold the bytes that its name promises.
+
+    digest: the digest of the name. quarantined_to: where the file was moved, "" if it was left.
+    """
+
+    def __init__(
+        self, cause: str, *, digest: bytes, path: str = "", remedy: str = "", quarantined_to: str = ""
+    ) -> None:
+        super().__init__(cause, path=path, remedy=remedy)
+        self.digest = digest
+        self.quarantined_to = quarantined_to
+
+
+class DigestMismatch(StoreError):
+    """Bytes that were to be stored do not have the digest under which they were announced."""
+
+    def __init__(self, *, expected: bytes, actual: bytes, size_bytes: int, path: str = "") -> None:
+        super().__init__(
+            f"Refused to store {size_bytes} bytes in {path} as {expected.hex()}: "
+            f"their digest is {actual.hex()}.",
+            path=path,
+            remedy="hash the bytes again where they were made: they were changed or cut short on the way.",
+        )
+        self.expected = expected
+        self.actual = actual
+        self.size_bytes = size_bytes
+
+
+class CompressedStreamInvalid(StoreError):
+    """A zstd or gzip stream is truncated, damaged, or followed by bytes that belong to no frame."""
+
+
+class DecompressionLimitExceeded(StoreError):
+    """A compressed stream yields more bytes than allowed."""
+
+
+class InvalidDigest(StoreError, ValueError):
+    """An argument is not a digest of 32 bytes."""
+
+
+class StoreClosed(StoreError):
+    """The buffer directory object was closed."""
+
+
+class StoreFull(StoreError):
+    """No space, inodes or quota left. Nothing of the failed batch is acknowledged."""
+
+
+class StoreIOError(StoreError):
+    """The operating system refused an operation for a reason that has no class of its own."""
+
+
+class StoreLayoutUnknown(StoreError):
+    """The directory holds buffers of both layouts and no marker, or the layout's name is unknown."""
+
+
+class StoreMissing(StoreError):
+    """The directory does not exist, or its path is not a directory."""
+
+
+class StoreReadOnly(StoreError):
+    """Writing is not permitted: by `writable=False`, the file system, or the directory's owner."""
+
+
+class translated_os_errors:  # noqa: N801 (reads as a function; a class costs a third of a generator)
+    """Context manager: turn an OSError inside the block into the StoreError of its cause."""
+
+    __slots__ = ("_action", "_path")
+
+    def __init__(self, action: str, path: str) -> None:
+        self._action = action
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise from_os_error(error, self._action, self._path) from error
+
+
+def from_os_error(exc: OSError, action: str, path: str) -> StoreError:
+    """Return the StoreError for `exc`, met when doing `action` below `path`."""
+    where = os.fsdecode(exc.filename) if isinstance(exc.filename, (str, bytes)) else path
+    text = f"Cannot {action} in {path}: {exc.strerror or exc} ({where})."
+    if exc.errno in _FULL:
+        return StoreFull(
+            text, path=where, remedy=f"free space or raise the quota (df -h {path}; df -i {path})."
+        )
+    if exc.errno in _DENIED:
+        return StoreReadOnly(
+            text, path=where, remedy=f"make {path} writable for this user, or open it with writable=False."
+        )
+    if exc.errno in (errno.EMFILE, errno.ENFILE):
+        return StoreIOError(text, path=where, remedy="raise the limit of open files (ulimit -n).")
+    if exc.errno == errno.ENOENT:
+        return StoreMissing(text, path=where, remedy=f"check that {path} was not removed or unmounted.")
+    return StoreIOError(text, path=where, remedy="look at the kernel's messages (dmesg) and check the disk.")

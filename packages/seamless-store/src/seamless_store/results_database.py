@@ -1,0 +1,481 @@
+"""Results of transformations in `seamless.db`, the file of the reference implementation.
+
+The first result stands: `insert_results` inserts what is absent and returns what stands. What has returned
+is durable. Result, reverse row and record are one transaction; writes that arrive together share one.
+
+Reverse look-ups are answered from the table `transformation`, through its index on the result: so they are
+right, in order and without repeats even in files where the reference left stale or double rows in
+`rev_transformation`. That table is kept for the reference's sake. See contracts/results-database.md.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import execution_records as records
+from .database_connections import Connections, fetch
+from .database_errors import (
+    DatabaseArgumentInvalid,
+    DatabaseDamaged,
+    DatabaseError,
+    DatabaseReadOnly,
+    RecordDiffers,
+    RecordHasOtherResult,
+    ResultDiffersFromRecord,
+    ResultNotStored,
+    TransformationContested,
+)
+from .errors import InvalidDigest
+from .group_commit import GroupCommit, Request
+from .key_claims import ClaimSet, KeyClaims
+from .writer_lock import WriterLock
+
+if TYPE_CHECKING:
+    import apsw
+
+__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase", "checked_row")
+
+_T = TypeVar("_T")
+_Row = tuple[str, str, str | None]  # transformation, result, record
+
+_DIGEST_BYTES = 32
+_NO_RECORD = '""'  # how the reference stores the absence of a record
+_REVERSE_ROWS_SEARCHED = 64  # a result with more reverse rows is not searched before a row is added
+_ITERATE_CHUNK = 1000
+
+_SELECT_RESULT = "SELECT result FROM transformation WHERE checksum = ?"
+_SELECT_MANY = (
+    "SELECT t.checksum, t.result FROM json_each(?) AS wanted "
+    "JOIN transformation AS t ON t.checksum = wanted.value"
+)
+_SELECT_AFTER = "SELECT rowid, checksum, result FROM transformation WHERE rowid > ? ORDER BY rowid LIMIT ?"
+_INSERT_RESULT = "INSERT INTO transformation (checksum, result) VALUES (?, ?)"
+_INSERT_REVERSE = "INSERT INTO rev_transformation (result, checksum) VALUES (?, ?)"
+_SOME_REVERSE = "SELECT checksum FROM rev_transformation WHERE result = ? LIMIT ?"
+_DELETE_REVERSE = "DELETE FROM rev_transformation WHERE result = ? AND checksum = ?"
+_SELECT_BY_RESULT = "SELECT checksum FROM transformation WHERE result = ? ORDER BY rowid"
+_SELECT_RECORD = "SELECT result, metadata FROM meta_data WHERE checksum = ?"
+_INSERT_RECORD = "INSERT INTO meta_data (checksum, result, metadata) VALUES (?, ?, ?)"
+_SELECT_CONTESTED = "SELECT 1 FROM irreproducible_transformation WHERE checksum = ? LIMIT 1"
+_SELECT_IRREPRODUCIBLE = (
+    "SELECT result, metadata FROM irreproducible_transformation WHERE checksum = ? ORDER BY id"
+)
+_INSERT_IRREPRODUCIBLE = (
+    "INSERT INTO irreproducible_transformation (result, checksum, metadata) VALUES (?, ?, ?)"
+)
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One result to be inserted. record: compact JSON text of an object, or None."""
+
+    transformation: bytes
+    result: bytes
+    record: str | None = None
+
+
+@dataclass(frozen=True)
+class IrreproducibleRow:
+    """A result that was contested, with the record it had."""
+
+    transformation: bytes
+    result: bytes
+    record: str | None
+
+
+class ResultsDatabase:
+    """The results in one file; safe for many threads and many processes at once.
+
+    path: the file, conventionally `seamless.db`. It is opened, and when writable made, at first use.
+    writable: False never writes, and demands that the file exists.
+    clock: monotonic seconds.
+    busy_timeout_s: how long an operation waits for other programs before it raises DatabaseLocked.
+
+    Cost on a local disk: look-up 8 us, 1000 look-ups at once 2 ms, durable insert 0.3 ms.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        writable: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        busy_timeout_s: float = 30.0,
+    ) -> None:
+        self.path = str(Path(path).absolute())
+        self.writable = writable
+        self.writer_lock = WriterLock(self.path, timeout_s=busy_timeout_s)
+        self.claims = KeyClaims(self.path)
+        self.commits = 0
+        self._clock = clock
+        self._busy_timeout_s = busy_timeout_s
+        self._connections = Connections(
+            self.path, writable=writable, busy_timeout_s=busy_timeout_s, lock=self.writer_lock
+        )
+        self._group = GroupCommit(self._transact, self.writer_lock.acquire, self.writer_lock.release)
+        _live.add(self)
+
+    def open(self) -> None:
+        """Open the file now, rather than at first use: make what is missing, check what is there."""
+        self._connections.ensure_open()
+
+    def require_writable(self) -> None:
+        """Raise DatabaseReadOnly if the database was opened with writable=False."""
+        if not self.writable:
+            raise DatabaseReadOnly(
+                f"Cannot write to the results database {self.path}: it was opened with writable=False.",
+                path=self.path,
+                remedy="open it with writable=True.",
+            )
+
+    def close(self) -> None:
+        """Close; the last process that closes leaves one plain file. Idempotent."""
+        self._connections.close()
+        self.writer_lock.close()
+
+    def __enter__(self) -> ResultsDatabase:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # Look-ups
+
+    def transformation(self, tf: bytes) -> bytes | None:
+        """Return the result that stands, or None."""
+        key = _hex(tf)
+        rows = self._connections.read("look up a result", _SELECT_RESULT, key)
+        return self._digest(rows[0][0]) if rows else None
+
+    def transformation_many(self, tfs: Sequence[bytes]) -> list[bytes | None]:
+        """Return the results in the order of `tfs`, from one snapshot of the database."""
+        keys = [_hex(tf) for tf in tfs]
+        if not keys:
+            self._connections.ensure_open()
+            return []
+        wanted = '["' + '","'.join(keys) + '"]'
+        found = dict(self._connections.read("look up results", _SELECT_MANY, wanted))
+        results = {key: self._digest(result) for key, result in found.items()}
+        return [results.get(key) for key in keys]
+
+    def rev_transformations(self, result: bytes) -> list[bytes]:
+        """Return the transformations that have this result now, oldest first."""
+        key = _hex(result)
+        rows = self._connections.read("look up a result", _SELECT_BY_RESULT, key)
+        return [self._digest(tf) for (tf,) in rows]
+
+    def metadata(self, tf: bytes) -> str | None:
+        """Return the execution record as JSON text, or None."""
+        key = _hex(tf)
+        rows = self._connections.read("look up a record", _SELECT_RECORD, key)
+        return rows[0][1] if rows else None
+
+    def irreproducible(self, tf: bytes, result: bytes | None = None) -> list[IrreproducibleRow]:
+        """Return the contested results of a transformation, oldest first; only `result` when given."""
+        key = _hex(tf)
+        wanted = None if result is None else _hex(result)
+        rows = self._connections.read("look up contested results", _SELECT_IRREPRODUCIBLE, key)
+        return [
+            IrreproducibleRow(bytes(tf), self._digest(found), None if record == _NO_RECORD else record)
+            for found, record in rows
+            if wanted in (None, found)
+        ]
+
+    def count(self) -> int:
+        """Return the number of transformations that have a result. Cost: one pass over an index."""
+        rows = self._connections.read("count results", "SELECT count(*) FROM transformation")
+        return int(rows[0][0])
+
+    def iterate(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (transformation, result), oldest first; what is inserted meanwhile may be among them."""
+        last = -1
+        while True:
+            rows = self._connections.read("list results", _SELECT_AFTER, last, _ITERATE_CHUNK)
+            for _, tf, result in rows:
+                yield self._digest(tf), self._digest(result)
+            if len(rows) < _ITERATE_CHUNK:
+                return
+            last = rows[-1][0]
+
+    # Writes
+
+    def insert_results(self, rows: Sequence[ResultRow], *, claimed: ClaimSet | None = None) -> list[bytes]:
+        """Insert what is absent, durably; return the result that stands, for each row.
+
+        A record is stored only if its row's result stands and no record is there.
+        claimed: a set in which the caller has claimed all keys already.
+        """
+        prepared = [checked_row(row) for row in rows]
+        self.require_writable()
+        if claimed is not None:
+            return self._write(lambda connection: _insert_all(connection, prepared))
+        standing: dict[str, bytes] = {}
+        to_write = self._not_stored(prepared, standing)
+        if to_write:
+            with self._claimed({bytes.fromhex(key) for key, _, _ in to_write}):
+                to_write = self._not_stored(
+                    to_write, standing
+                )  # a former holder of a claim may have stored it
+                if to_write:
+                    winners = self._write(lambda connection: _insert_all(connection, to_write))
+                    standing.update(zip((key for key, _, _ in to_write), winners, strict=True))
+        return [standing[key] for key, _, _ in prepared]
+
+    def _not_stored(self, rows: list[_Row], standing: dict[str, bytes]) -> list[_Row]:
+        """Return the rows that need a write; put the results of the others into `standing`."""
+        found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
+        to_write = []
+        for row, winner in zip(rows, found, strict=True):
+            if winner is None or not self._is_complete(row, winner.hex()):
+                to_write.append(row)
+            else:
+                standing[row[0]] = winner
+        return to_write
+
+    def _is_complete(self, row: _Row, winner: str) -> bool:
+        key, value, record = row
+        found = self._connections.read("look up a result", _SOME_REVERSE, winner, _REVERSE_ROWS_SEARCHED)
+        if (key,) not in found and len(found) < _REVERSE_ROWS_SEARCHED:
+            return False
+        return record is None or winner != value or self.metadata(bytes.fromhex(key)) is not None
+
+    def set_result(self, tf: bytes, result: bytes) -> None:
+        """Store a result, also over another one, as the reference's PUT transformation does."""
+        key, value = _hex(tf), _hex(result)
+        with self._claimed({tf}):
+            self._write(lambda connection: _set_result(connection, key, value))
+
+    def put_metadata(self, tf: bytes, result: bytes, record: str) -> None:
+        """Store an execution record and, if there is none, the result; nothing if it is stored already.
+
+        Raises RecordMalformed, TransformationContested, ResultDiffersFromRecord, RecordHasOtherResult or
+        RecordDiffers, each with the protocol's text as `reason`.
+        """
+        key, value = _hex(tf), _hex(result)
+        text = records.checked(record, tf_hex=key, result_hex=value, path=self.path)
+        with self._claimed({tf}):
+            self._write(lambda connection: self._put_metadata(connection, key, value, text))
+
+    def contest(self, tf: bytes, result: bytes) -> None:
+        """Forget a result with its record, and keep both for inspection (`irreproducible`).
+
+        A transformation without result may be contested too. The same result with the same record is
+        listed once, however often it is contested.
+        Raises ResultNotStored when another result stands, RecordHasOtherResult when the record is of another.
+        """
+        key, value = _hex(tf), _hex(result)
+        with self._claimed({tf}):
+            self._write(lambda connection: self._contest(connection, key, value))
+
+    def _put_metadata(self, connection: apsw.Connection, key: str, value: str, text: str) -> None:
+        where = f"the record of transformation {key}"
+        if fetch(connection, _SELECT_CONTESTED, key):
+            raise TransformationContested(
+                f"Did not store {where}: results of this transformation were contested.",
+                path=self.path,
+                remedy="read its contested results (irreproducible); it takes no record any more.",
+            )
+        standing = _standing(connection, key)
+        if standing not in (None, value):
+            raise ResultDiffersFromRecord(
+                f"Did not store {where}: it tells of result {value}, but {standing} is stored.",
+                path=self.path,
+                remedy="use the stored result, or contest it if it is wrong.",
+            )
+        stored = fetch(connection, _SELECT_RECORD, key)
+        if stored and stored[0][0] != value:
+            raise RecordHasOtherResult(
+                f"Did not store {where}: it tells of result {value}, the stored record of {stored[0][0]}.",
+                path=self.path,
+                remedy="use the stored result, or contest it if it is wrong.",
+            )
+        if stored and not records.equal(stored[0][1], text):
+            raise RecordDiffers(
+                f"Did not store {where}: another record of the same result is stored, and records are final.",
+                path=self.path,
+                remedy="nothing is to be done: the first record stays.",
+            )
+        if not stored:
+            fetch(connection, _INSERT_RECORD, key, value, text)
+            if standing is None:
+                fetch(connection, _INSERT_RESULT, key, value)
+            _ensure_reverse(connection, key, value, is_new=standing is None)
+
+    def _contest(self, connection: apsw.Connection, key: str, value: str) -> None:
+        standing = _standing(connection, key)
+        if standing not in (None, value):
+            raise ResultNotStored(
+                f"Did not contest result {value} of transformation {key}: the stored result is {standing}.",
+                path=self.path,
+                remedy="contest the stored result, if that is the wrong one.",
+            )
+        stored = fetch(connection, _SELECT_RECORD, key)
+        if stored and stored[0][0] != value:
+            error = RecordHasOtherResult(
+                f"Did not contest result {value} of transformation {key}: its record is of {stored[0][0]}.",
+                path=self.path,
+                remedy="contest the result that the record tells of.",
+            )
+            error.reason = "Stored metadata result does not match irreproducible result"
+            raise error
+        record = stored[0][1] if stored else _NO_RECORD
+        if (value, record) not in fetch(connection, _SELECT_IRREPRODUCIBLE, key):
+            fetch(connection, _INSERT_IRREPRODUCIBLE, value, key, record)
+        fetch(connection, "DELETE FROM transformation WHERE checksum = ?", key)
+        fetch(connection, _DELETE_REVERSE, value, key)
+        fetch(connection, "DELETE FROM meta_data WHERE checksum = ?", key)
+
+    def _claimed(self, tfs: set[bytes]) -> _Claimed:
+        return _Claimed(self.claims, sorted(tfs), self._busy_timeout_s, needed=self.writable)
+
+    def _write(self, operation: Callable[[apsw.Connection], _T]) -> _T:
+        self.require_writable()
+        return self._group.run(operation)
+
+    def _transact(self, requests: list[Request[Any]]) -> None:
+        """Carry out the requests in one transaction. The writers' lock is held."""
+        deadline = self._clock() + self._busy_timeout_s
+        outcomes: list[tuple[Request[Any], Any, DatabaseError | None]] = []
+        with self._connections.writer() as connection:
+            try:
+                self._connections.patiently(connection, "BEGIN IMMEDIATE", deadline, self._clock)
+                try:
+                    for request in requests:
+                        try:
+                            outcomes.append((request, request.operation(connection), None))
+                        except DatabaseError as exc:
+                            outcomes.append((request, None, exc))
+                    self._connections.patiently(connection, "COMMIT", deadline, self._clock)
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK").fetchall()
+                    raise
+            except Exception as exc:
+                self._connections.drop_writer()
+                raise self._connections.translate(exc, "write results") from exc
+            self.commits += 1
+        for request, value, error in outcomes:
+            if error is None:
+                request.answer(value)
+            else:
+                request.fail(error)
+
+    def _digest(self, text: str) -> bytes:
+        try:
+            digest = bytes.fromhex(text)
+        except (TypeError, ValueError):
+            digest = b""
+        if len(digest) != _DIGEST_BYTES:
+            raise DatabaseDamaged(
+                f"{self.path} holds {text!r} where a checksum of 64 hex digits belongs.",
+                path=self.path,
+                remedy="see what wrote it; the row can be deleted with the sqlite3 program.",
+            )
+        return digest
+
+
+class _Claimed:
+    """Hold claims on keys while a write is under way."""
+
+    def __init__(self, claims: KeyClaims, keys: list[bytes], timeout_s: float, *, needed: bool) -> None:
+        self._claims = claims
+        self._keys = keys  # sorted, so that two writers never wait for each other
+        self._timeout_s = timeout_s
+        self._needed = needed
+        self._set: ClaimSet | None = None
+
+    def __enter__(self) -> None:
+        if not self._needed or not self._claims.supported:
+            return
+        deadline = time.monotonic() + self._timeout_s
+        self._set = self._claims.open()
+        try:
+            for key in self._keys:
+                self._set.claim(key, deadline)
+        except BaseException:
+            self._set.close()
+            raise
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._set is not None:
+            self._set.close()
+
+
+def _hex(digest: bytes) -> str:
+    if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
+        found = f"{len(digest)} bytes" if isinstance(digest, bytes) else type(digest).__name__
+        raise InvalidDigest(
+            f"A checksum must be {_DIGEST_BYTES} bytes, not {found}: {digest!r:.80}.",
+            remedy="pass bytes.fromhex(text) of its 64 hex digits.",
+        )
+    return digest.hex()
+
+
+def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
+    """Return the row as it is stored: transformation, result, record. Raises for what is no row."""
+    if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
+        raise DatabaseArgumentInvalid(
+            f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
+            remedy="pass ResultRow(transformation, result, record).",
+        )
+    return _hex(row.transformation), _hex(row.result), row.record
+
+
+def _standing(connection: apsw.Connection, key: str) -> str | None:
+    rows = fetch(connection, _SELECT_RESULT, key)
+    return rows[0][0] if rows else None
+
+
+def _insert_all(connection: apsw.Connection, rows: list[_Row]) -> list[bytes]:
+    return [_insert(connection, *row) for row in rows]
+
+
+def _insert(connection: apsw.Connection, key: str, value: str, record: str | None) -> bytes:
+    found = _standing(connection, key)
+    standing = value if found is None else found
+    if found is None:
+        fetch(connection, _INSERT_RESULT, key, value)
+    _ensure_reverse(connection, key, standing, is_new=found is None)
+    if record is not None and standing == value and not fetch(connection, _SELECT_RECORD, key):
+        fetch(connection, _INSERT_RECORD, key, value, record)
+    return bytes.fromhex(standing)
+
+
+def _ensure_reverse(connection: apsw.Connection, key: str, value: str, *, is_new: bool) -> None:
+    """Add the reverse row unless it is there.
+
+    There is no index on both columns, so only results with few rows are searched. In a longer list the row
+    of a new transformation is absent, unless the reference left a stale one: then there are two, which the
+    reference makes itself and no look-up here returns.
+    """
+    found = fetch(connection, _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
+    if (key,) in found or (len(found) == _REVERSE_ROWS_SEARCHED and not is_new):
+        return
+    fetch(connection, _INSERT_REVERSE, value, key)
+
+
+def _set_result(connection: apsw.Connection, key: str, value: str) -> None:
+    standing = _standing(connection, key)
+    if standing is None:
+        fetch(connection, _INSERT_RESULT, key, value)
+    elif standing != value:
+        fetch(connection, "UPDATE transformation SET result = ? WHERE checksum = ?", value, key)
+        fetch(connection, _DELETE_REVERSE, standing, key)
+    _ensure_reverse(connection, key, value, is_new=standing != value)
+
+
+_live: weakref.WeakSet[ResultsDatabase] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_live):
+        database._group.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
