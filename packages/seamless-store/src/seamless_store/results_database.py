@@ -31,6 +31,7 @@ from .database_errors import (
     ResultNotStored,
     TransformationContested,
 )
+from .errors import InvalidDigest
 from .group_commit import GroupCommit, Request
 from .key_claims import ClaimSet, KeyClaims
 from .writer_lock import WriterLock
@@ -38,7 +39,7 @@ from .writer_lock import WriterLock
 if TYPE_CHECKING:
     import apsw
 
-__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase")
+__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase", "checked_row")
 
 _T = TypeVar("_T")
 _Row = tuple[str, str, str | None]  # transformation, result, record
@@ -210,7 +211,7 @@ class ResultsDatabase:
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
         """
-        prepared = [_prepared(row) for row in rows]
+        prepared = [checked_row(row) for row in rows]
         self.require_writable()
         if claimed is not None:
             return self._write(lambda connection: _insert_all(connection, prepared))
@@ -231,22 +232,18 @@ class ResultsDatabase:
         found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
         to_write = []
         for row, winner in zip(rows, found, strict=True):
-            key, value, record = row
-            if (
-                winner is None
-                or not self._has_reverse(key, winner.hex())
-                or (
-                    record is not None and winner.hex() == value and self.metadata(bytes.fromhex(key)) is None
-                )
-            ):
+            if winner is None or not self._is_complete(row, winner.hex()):
                 to_write.append(row)
             else:
-                standing[key] = winner
+                standing[row[0]] = winner
         return to_write
 
-    def _has_reverse(self, key: str, value: str) -> bool:
-        found = self._connections.read("look up a result", _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
-        return (key,) in found or len(found) == _REVERSE_ROWS_SEARCHED
+    def _is_complete(self, row: _Row, winner: str) -> bool:
+        key, value, record = row
+        found = self._connections.read("look up a result", _SOME_REVERSE, winner, _REVERSE_ROWS_SEARCHED)
+        if (key,) not in found and len(found) < _REVERSE_ROWS_SEARCHED:
+            return False
+        return record is None or winner != value or self.metadata(bytes.fromhex(key)) is not None
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
@@ -413,14 +410,15 @@ class _Claimed:
 def _hex(digest: bytes) -> str:
     if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
         found = f"{len(digest)} bytes" if isinstance(digest, bytes) else type(digest).__name__
-        raise DatabaseArgumentInvalid(
+        raise InvalidDigest(
             f"A checksum must be {_DIGEST_BYTES} bytes, not {found}: {digest!r:.80}.",
             remedy="pass bytes.fromhex(text) of its 64 hex digits.",
         )
     return digest.hex()
 
 
-def _prepared(row: ResultRow) -> _Row:
+def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
+    """Return the row as it is stored: transformation, result, record. Raises for what is no row."""
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
         raise DatabaseArgumentInvalid(
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
