@@ -6,6 +6,7 @@ import hashlib
 import mmap
 import os
 import pickle
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -549,6 +550,16 @@ def test_opening_a_file_says_that_it_is_no_directory(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreMissing, match="not a directory"):
         BufferDirectory(tmp_path / "file")
+
+
+def test_directory_that_was_removed_is_reported_by_name(tmp_path):
+    directory = BufferDirectory(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
+    assert directory.get(_digest(HELLO)) is None
+    with pytest.raises(StoreMissing, match="gone"):
+        _put(directory, HELLO)
+    with pytest.raises(StoreMissing, match="gone"):
+        directory.writer(_digest(HELLO))
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])

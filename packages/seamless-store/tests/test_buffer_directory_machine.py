@@ -115,6 +115,7 @@ class OnTheSimulatedFileSystem(_BufferDirectoryMachine):
     def cut_the_power(self, seed):
         self.process = self.process.world.after_power_cut(seed).process()
         self.directory = self.open()
+        self.directory.sweep(0.0)  # the marker's temporary file may be left
 
 
 _settings = settings(

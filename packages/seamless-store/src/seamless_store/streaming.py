@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from .compressed import Decompressor
 from .errors import DigestMismatch, StoreClosed, translated_os_errors
+from .file_filler import FileFiller
 from .layout import FILE_MODE, Form
-from .publishing import CHUNK_BYTES, FileFiller, Publisher, directory_of
+from .publishing import CHUNK_BYTES, Publisher, directory_of
 from .reading import DamagedFile, FileReader
 from .side_hash import SideHash
 
