@@ -31,7 +31,7 @@ RETRY_PAUSE_S = 0.005
 _READER_CACHE_KIB = 4096
 _WRITER_CACHE_KIB = 16384
 _WAL_KEPT_BYTES = 32 * 1024 * 1024  # a longer WAL is cut back after a checkpoint
-_JOURNAL_PATIENCE_MS = 100
+_PATIENCE_MS = 100  # within SQLite, where Ctrl-C is not heard; callers try again until their deadline
 
 
 class Opener:
@@ -49,6 +49,7 @@ class Opener:
         self.writable = writable
         self.busy_timeout_s = busy_timeout_s
         self.immutable = False
+        self._patience_ms = min(int(busy_timeout_s * 1000), _PATIENCE_MS)
 
     def prepare(self, lock: WriterLock | None) -> None:
         """Check the file, and make what is missing when writable. lock: None if the caller holds it."""
@@ -86,6 +87,7 @@ class Opener:
             raise self.translate(exc, "open") from exc
         connection.execute(f"PRAGMA cache_size=-{_READER_CACHE_KIB}").fetchall()
         connection.execute("PRAGMA query_only=ON").fetchall()
+        connection.set_busy_timeout(self._patience_ms)
         return connection
 
     def writer(self) -> Connection:
@@ -99,6 +101,7 @@ class Opener:
                     raise self.read_only()
                 self._choose_journal(connection)
                 connection.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}").fetchall()
+                connection.set_busy_timeout(self._patience_ms)
             except BaseException:
                 connection.close()
                 raise
@@ -215,10 +218,9 @@ class Opener:
         mode = connection.execute("PRAGMA journal_mode").fetchall()[0][0]
         if mode != wanted:
             # Another program may be using the file just now: then it stays as it is, which is correct too.
-            connection.set_busy_timeout(_JOURNAL_PATIENCE_MS)
+            connection.set_busy_timeout(self._patience_ms)
             with contextlib.suppress(self.apsw.BusyError, self.apsw.LockedError):
                 mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchall()[0][0]
-            connection.set_busy_timeout(int(self.busy_timeout_s * 1000))
         synchronous = "FULL" if mode == "wal" else "EXTRA"
         connection.execute(f"PRAGMA synchronous={synchronous}").fetchall()
         connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
