@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from seamless_store.database_errors import DatabaseLocked, DatabaseMissing
+from seamless_store.database_errors import DatabaseLocked, DatabaseMissing, LockUnavailable
 from seamless_store.writer_lock import WriterLock
 
 HOLDER = """
@@ -174,6 +176,16 @@ def test_a_removed_lock_file_is_made_again(path):
 def test_releasing_what_is_not_held_is_a_mistake(path):
     with pytest.raises(RuntimeError, match="not held"):
         WriterLock(path).release()
+
+
+@pytest.mark.provokes("LockUnavailable")
+def test_a_file_system_without_locks_is_reported(path, monkeypatch):
+    def refuse(fd, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(LockUnavailable, match="No locks available"):
+        WriterLock(path).acquire()
 
 
 def test_a_missing_directory_is_reported(tmp_path):
