@@ -23,7 +23,10 @@ __all__ = ("deserialize",)
 NPY_MAGIC = b"\x93NUMPY"
 MIXED_MAGIC = b"\x94SEAMLESS-MIXED"
 
-_SMALL_INT = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\n?")  # within 64 bits: int() and JSON agree
+_BINARY_STARTS = (b"\x93", b"\x94")
+
+SMALL_BYTES = 20
+_is_small_int = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\n?").fullmatch  # within 64 bits: int() and JSON agree
 _WORDS = {b"null": None, b"true": True, b"false": False, b"null\n": None, b"true\n": True, b"false\n": False}
 
 
@@ -62,10 +65,10 @@ def _bytes(buffer: Buffer | bytes) -> bytes:
 
 def _read_plain(buffer: Buffer | bytes) -> Any:
     content = _bytes(buffer)
-    if len(content) <= 20:
+    if len(content) <= SMALL_BYTES:
         if content in _WORDS:
             return _WORDS[content]
-        if _SMALL_INT.fullmatch(content) is not None:
+        if _is_small_int(content) is not None:
             return int(content)
     import orjson
 
@@ -171,14 +174,16 @@ def _read_yaml(buffer: Buffer | bytes) -> str:
 
 def _read_mixed(buffer: Buffer | bytes) -> Any:
     parts = _parts(buffer)
-    binary = _read_by_magic(parts)
-    if binary is not None:
-        return binary[0]
+    first = parts[0] if parts else b""
+    if first[:1] in _BINARY_STARTS:
+        binary = _read_by_magic(parts)
+        if binary is not None:
+            return binary[0]
     content = join_parts(parts)
-    if len(content) <= 20:
+    if len(content) <= SMALL_BYTES:
         if content in _WORDS:
             return _WORDS[content]
-        if _SMALL_INT.fullmatch(content) is not None:
+        if _is_small_int(content) is not None:
             return int(content)
     text = content.decode()
     found, value = _lenient_json(text)
@@ -229,13 +234,19 @@ def _trust(part: memoryview) -> None:
         return
 
 
+_decode: Callable[[str], Any] | None = None
+
+
 def _lenient_json(text: str) -> tuple[bool, Any]:
     """Return whether `text` is JSON as Python's json module reads it (NaN, large integers), and its value."""
-    import json
+    from json.decoder import JSONDecodeError, JSONDecoder
 
+    global _decode
+    if _decode is None:
+        _decode = JSONDecoder().decode
     try:
-        return True, json.loads(text)
-    except json.JSONDecodeError:
+        return True, _decode(text)
+    except JSONDecodeError:
         return False, None
     except RecursionError:
         raise ValueError(

@@ -303,7 +303,7 @@ class BufferDirectory:
         self._demand_writable()
         n_removed = 0
         with translated_os_errors("sweep temporary files", self._root):
-            for directory in self._directories():
+            for directory in dict.fromkeys((self._root, *self._directories())):
                 for name in self._names(directory):
                     owner = temporary_owner(name)
                     if owner is not None and self._is_stale(f"{directory}/{name}", owner, max_age_s):
@@ -454,7 +454,8 @@ class BufferDirectory:
                     path=self._root,
                     remedy="give the path of a directory.",
                 )
-            return [parent]
+            # Another process may have just made it. A parent that we may not open was not made so.
+            return [parent] if self._filesystem.can_read(parent) else []
         missing = [self._root]
         while not self._filesystem.exists(parent):
             missing.append(parent)
@@ -466,7 +467,7 @@ class BufferDirectory:
 
     def _write_marker(self) -> None:
         filesystem, marker = self._filesystem, f"{self._root}/{MARKER}"
-        temporary = f"{marker}-{filesystem.process_identity()}"
+        temporary = f"{marker}-{filesystem.process_identity()}-0"
         fd = filesystem.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SIDECAR_MODE)
         try:
             write_all(filesystem, fd, MARKER_CONTENT)

@@ -29,17 +29,13 @@ from urllib.parse import quote
 from . import database_schema as schema
 from .database_errors import (
     DatabaseClosed,
-    DatabaseDamaged,
     DatabaseError,
-    DatabaseFull,
-    DatabaseIOError,
-    DatabaseLocked,
     DatabaseMissing,
     DatabaseReadOnly,
     DatabaseUnsafeAfterFork,
-    NotADatabase,
 )
-from .writer_lock import WriterLock, lock_holders
+from .sqlite_failures import is_transient, read_only, translate
+from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
     import apsw
@@ -109,7 +105,7 @@ class Connections:
                 self._give_back(generation, connection)
             if isinstance(error, self._apsw.SQLError) and "no such table" in str(error):
                 return []
-            if not self._is_transient(error):
+            if not self._is_transient(error) and not self._lost_the_file():
                 raise self.translate(error, action) from error
             deadline = deadline or time.monotonic() + self.busy_timeout_s
             if time.monotonic() >= deadline:
@@ -164,12 +160,11 @@ class Connections:
     @contextlib.contextmanager
     def writer(self) -> Iterator[apsw.Connection]:
         """Lend the writing connection. The caller holds the writers' lock."""
-        self.ensure_open()
         with self._gate:
             self._check_file_at = 0.0
             self._enter()
         try:
-            if self._identity is None:
+            if self._identity is None:  # not opened yet, or replaced a moment ago
                 self._open_file(lock_held=True)
             if self._writer is None:
                 self._writer = self._open_writer()
@@ -257,8 +252,9 @@ class Connections:
 
     def _create(self, *, lock_held: bool) -> None:
         with contextlib.nullcontext() if lock_held else self._lock:
+            self._make_empty_file()
             try:
-                connection = self._connect(self._apsw.SQLITE_OPEN_READWRITE | self._apsw.SQLITE_OPEN_CREATE)
+                connection = self._connect(self._apsw.SQLITE_OPEN_READWRITE)
                 try:
                     connection.execute("PRAGMA synchronous=EXTRA").fetchall()
                     connection.execute("BEGIN IMMEDIATE").fetchall()
@@ -273,6 +269,13 @@ class Connections:
                 os.fsync(directory_fd)
             finally:
                 os.close(directory_fd)
+
+    def _make_empty_file(self) -> None:
+        """Make the file with the mode that the user's umask allows; SQLite would deny the group writing."""
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        except OSError as exc:
+            raise self.translate(exc, "make the file") from exc
 
     def _connect(self, flags: int, *, immutable: bool = False) -> apsw.Connection:
         apsw = self._apsw
@@ -355,14 +358,16 @@ class Connections:
         connection.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}").fetchall()
 
     def _on_network(self) -> bool:
-        try:
-            from .filesystem import is_network_filesystem  # type: ignore[import-not-found,unused-ignore]
-        except ImportError:
-            return False
+        from .filesystem import is_network_filesystem
 
         return is_network_filesystem(os.path.dirname(self.path))
 
     # The file under our feet
+
+    def _lost_the_file(self) -> bool:
+        with self._gate:
+            self._drop_if_replaced()
+            return self._identity is None
 
     def _drop_if_replaced(self) -> None:
         """Let go of the connections if the file was removed or replaced; the gate's lock is held."""
@@ -390,6 +395,7 @@ class Connections:
             if self._closed:
                 return
             self._closed = True
+            self._identity = None
             for _, connection in self._idle:
                 connection.close()
             self._idle.clear()
@@ -454,65 +460,21 @@ class Connections:
     # Errors
 
     def _is_transient(self, exc: Exception) -> bool:
-        apsw = self._apsw
-        return isinstance(exc, (apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.SchemaChangeError))
+        return is_transient(self._apsw, exc)
 
     def _read_only(self) -> DatabaseReadOnly:
-        reason = "it was opened with writable=False" if not self.writable else "this user may not write it"
-        return DatabaseReadOnly(
-            f"Cannot write to the results database {self.path}: {reason}.",
-            path=self.path,
-            remedy=f"open it with writable=True as a user who may write {self.path} and its directory.",
-        )
+        return read_only(self.path, writable=self.writable)
 
     def translate(self, exc: Exception, action: str) -> DatabaseError:
         """Return the error of our own for an error of SQLite met when doing `action`."""
-        apsw, path = self._apsw, self.path
-        if isinstance(exc, DatabaseError):
-            return exc
-        text = f"Cannot {action} in {path}: {exc}."
-        if self._is_transient(exc):
-            pids = lock_holders(path) or lock_holders(path + "-shm")
-            named = f"pid {', '.join(map(str, pids))}" if pids else "a program this host cannot name"
-            return DatabaseLocked(
-                f"Cannot {action} in {path}: it stayed locked for {self.busy_timeout_s:g} s by {named}.",
-                path=path,
-                remedy="see what that process does (ps -fp PID) and stop it, or wait; nothing was lost.",
-                pids=pids,
-            )
-        if isinstance(exc, apsw.FullError) or (isinstance(exc, apsw.IOError) and self._no_space()):
-            directory = os.path.dirname(path) or "."
-            return DatabaseFull(text, path=path, remedy=f"free space or raise the quota (df -h {directory}).")
-        if isinstance(exc, (apsw.ReadOnlyError, apsw.PermissionsError)):
-            return self._read_only()
-        if isinstance(exc, apsw.NotADBError):
-            return NotADatabase(
-                f"{path} is not an SQLite database.",
-                path=path,
-                remedy="check the path; if this should be the database, restore a copy.",
-            )
-        if isinstance(exc, apsw.CorruptError):
-            return DatabaseDamaged(
-                f"The results database {path} is damaged ({exc}). It was left as it is.",
-                path=path,
-                remedy=f"copy {path}* aside; restore a backup, or: sqlite3 {path} .recover | sqlite3 new.db",
-            )
-        if isinstance(exc, apsw.CantOpenError):
-            return DatabaseIOError(
-                text,
-                path=path,
-                remedy=f"check that {path} is a file which this user may read (ls -l {path}).",
-            )
-        return DatabaseIOError(
-            text,
-            path=path,
-            remedy="look at the kernel's messages (dmesg), check the disk and its permissions.",
+        return translate(
+            self._apsw,
+            exc,
+            action,
+            self.path,
+            writable=self.writable,
+            busy_timeout_s=self.busy_timeout_s,
         )
-
-    def _no_space(self) -> bool:
-        with contextlib.suppress(OSError):
-            return os.statvfs(os.path.dirname(self.path) or ".").f_bavail == 0
-        return False
 
 
 def _before_fork() -> None:

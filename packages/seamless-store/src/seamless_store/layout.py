@@ -53,7 +53,7 @@ DIRECTORY_MODE = 0o3775  # setgid and sticky: a group may add, only owners remov
 
 _BUFFER = re.compile(r"([0-9a-f]{64})(?:\.zst|\.gz)?")
 _PREFIX = re.compile(r"[0-9a-f]{2}")
-_TEMPORARY = re.compile(r"[0-9a-f]{64}-(.+)")
+_TEMPORARY = re.compile(rf"(?:[0-9a-f]{{64}}|{re.escape(MARKER)})-(.+)")
 
 
 def check_digest(digest: object) -> bytes:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .errors import BufferDamaged, DigestMismatch, translated_os_errors
 from .known_files import KnownFiles, file_key
 from .layout import DIRECTORY_MODE, FILE_MODE, LENGTH_SUFFIX, SIDECAR_MODE, TEMPORARY_MODE, check_digest
+from .side_hash import SideHash
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from .filesystem import FileSystem
     from .quarantine import Quarantine
 
-__all__ = ("CHUNK_BYTES", "Publisher", "directory_of", "write_all")
+__all__ = ("CHUNK_BYTES", "FileFiller", "Publisher", "directory_of", "write_all")
 
 CHUNK_BYTES = 1024 * 1024  # hashed and written while in the processor's cache
 SYNC_EACH_MAX = 8  # from here one syncfs is cheaper, yet it also writes back what others left dirty
+WRITEBACK_BYTES = 16 * 1024 * 1024
 _IOV_MAX = 1024
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -94,6 +96,9 @@ class Publisher:
     def _prepare(
         self, batch: dict[bytes, _Item], digest: bytes, parts: Sequence[bytes | memoryview], verified: bool
     ) -> None:
+        check_digest(digest)
+        if isinstance(parts, (bytes, bytearray, memoryview)):
+            raise TypeError("publish expects a sequence of parts for each digest; put the bytes into a list")
         views = [view for view in map(_as_bytes, parts) if view.nbytes]
         size_bytes = sum(view.nbytes for view in views)
         is_hashed = verified
@@ -101,7 +106,7 @@ class Publisher:
             _check(digest, self._hash_parts(views), size_bytes, self._root)
             is_hashed = True
         if digest not in batch:
-            path = self.path(check_digest(digest))
+            path = self.path(digest)
             batch[digest] = _Item(digest, views, size_bytes, is_hashed, path)
 
     def _publish(self, batch: list[_Item]) -> None:
@@ -183,14 +188,14 @@ class Publisher:
         fd, item.temporary = self.create_temporary(item.digest)
         try:
             if item.is_hashed:
-                self._write_parts(fd, item.parts)
+                self._write_parts(fd, item.parts, item.size_bytes)
             else:
-                hasher = self.new_hash()
-                for part in item.parts:
-                    for start in range(0, part.nbytes, CHUNK_BYTES):
-                        chunk = part[start : start + CHUNK_BYTES]
-                        hasher.update(chunk)
-                        write_all(filesystem, fd, chunk)
+                hasher, file = SideHash(self.new_hash()), FileFiller(filesystem, fd)
+                with contextlib.closing(hasher):
+                    for part in item.parts:
+                        for start in range(0, part.nbytes, CHUNK_BYTES):
+                            chunk = part[start : start + CHUNK_BYTES]
+                            hasher.update(chunk, file.write)
                 _check(item.digest, hasher.digest(), item.size_bytes, self._root)
             filesystem.fchmod(fd, FILE_MODE)
             if fsync:
@@ -199,7 +204,13 @@ class Publisher:
         finally:
             filesystem.close(fd)
 
-    def _write_parts(self, fd: int, parts: list[memoryview]) -> None:
+    def _write_parts(self, fd: int, parts: list[memoryview], size_bytes: int) -> None:
+        if size_bytes > WRITEBACK_BYTES:
+            file = FileFiller(self.filesystem, fd)
+            for part in parts:
+                for start in range(0, part.nbytes, WRITEBACK_BYTES):
+                    file.write(part[start : start + WRITEBACK_BYTES])
+            return
         if len(parts) == 1:
             write_all(self.filesystem, fd, parts[0])
             return
@@ -315,8 +326,7 @@ class Publisher:
         else:
             self._sync_filesystem()
         for parent in parents:
-            with contextlib.suppress(PermissionError):  # a parent we may not read was not made by us
-                self.fsync_path(parent)
+            self.fsync_path(parent)
         self._unsynced_parents = ()
         self._durable_directories |= fresh
 
@@ -351,6 +361,26 @@ class Publisher:
         for part in parts:
             hasher.update(part)
         return hasher.digest()
+
+
+class FileFiller:
+    """Writes a large file from its start and lets the disk begin before the end is there.
+
+    Else the disk would idle until the final fsync: 0.54 s instead of 0.80 s for 512 MiB.
+    """
+
+    def __init__(self, filesystem: FileSystem, fd: int) -> None:
+        self._filesystem = filesystem
+        self._fd = fd
+        self._written = 0
+        self._started = 0
+
+    def write(self, chunk: memoryview) -> None:
+        write_all(self._filesystem, self._fd, chunk)
+        self._written += chunk.nbytes
+        if self._written - self._started >= WRITEBACK_BYTES:
+            self._filesystem.start_writeback(self._fd, self._started, self._written - self._started)
+            self._started = self._written
 
 
 def directory_of(path: str) -> str:

@@ -31,6 +31,7 @@ from .database_errors import (
     ResultNotStored,
     TransformationContested,
 )
+from .errors import InvalidDigest
 from .group_commit import GroupCommit, Request
 from .key_claims import ClaimSet, KeyClaims
 from .writer_lock import WriterLock
@@ -38,9 +39,10 @@ from .writer_lock import WriterLock
 if TYPE_CHECKING:
     import apsw
 
-__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase")
+__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase", "checked_row")
 
 _T = TypeVar("_T")
+_Row = tuple[str, str, str | None]  # transformation, result, record
 
 _DIGEST_BYTES = 32
 _NO_RECORD = '""'  # how the reference stores the absence of a record
@@ -209,13 +211,39 @@ class ResultsDatabase:
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
         """
-        if not rows:
-            return []
-        prepared = [_prepared(row) for row in rows]
+        prepared = [checked_row(row) for row in rows]
+        self.require_writable()
         if claimed is not None:
             return self._write(lambda connection: _insert_all(connection, prepared))
-        with self._claimed({row.transformation for row in rows}):
-            return self._write(lambda connection: _insert_all(connection, prepared))
+        standing: dict[str, bytes] = {}
+        to_write = self._not_stored(prepared, standing)
+        if to_write:
+            with self._claimed({bytes.fromhex(key) for key, _, _ in to_write}):
+                to_write = self._not_stored(
+                    to_write, standing
+                )  # a former holder of a claim may have stored it
+                if to_write:
+                    winners = self._write(lambda connection: _insert_all(connection, to_write))
+                    standing.update(zip((key for key, _, _ in to_write), winners, strict=True))
+        return [standing[key] for key, _, _ in prepared]
+
+    def _not_stored(self, rows: list[_Row], standing: dict[str, bytes]) -> list[_Row]:
+        """Return the rows that need a write; put the results of the others into `standing`."""
+        found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
+        to_write = []
+        for row, winner in zip(rows, found, strict=True):
+            if winner is None or not self._is_complete(row, winner.hex()):
+                to_write.append(row)
+            else:
+                standing[row[0]] = winner
+        return to_write
+
+    def _is_complete(self, row: _Row, winner: str) -> bool:
+        key, value, record = row
+        found = self._connections.read("look up a result", _SOME_REVERSE, winner, _REVERSE_ROWS_SEARCHED)
+        if (key,) not in found and len(found) < _REVERSE_ROWS_SEARCHED:
+            return False
+        return record is None or winner != value or self.metadata(bytes.fromhex(key)) is not None
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
@@ -382,14 +410,15 @@ class _Claimed:
 def _hex(digest: bytes) -> str:
     if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
         found = f"{len(digest)} bytes" if isinstance(digest, bytes) else type(digest).__name__
-        raise DatabaseArgumentInvalid(
+        raise InvalidDigest(
             f"A checksum must be {_DIGEST_BYTES} bytes, not {found}: {digest!r:.80}.",
             remedy="pass bytes.fromhex(text) of its 64 hex digits.",
         )
     return digest.hex()
 
 
-def _prepared(row: ResultRow) -> tuple[str, str, str | None]:
+def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
+    """Return the row as it is stored: transformation, result, record. Raises for what is no row."""
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
         raise DatabaseArgumentInvalid(
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
@@ -403,7 +432,7 @@ def _standing(connection: apsw.Connection, key: str) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _insert_all(connection: apsw.Connection, rows: list[tuple[str, str, str | None]]) -> list[bytes]:
+def _insert_all(connection: apsw.Connection, rows: list[_Row]) -> list[bytes]:
     return [_insert(connection, *row) for row in rows]
 
 

@@ -30,8 +30,6 @@ from .database_errors import DatabaseLocked, DatabaseMissing, DatabaseReadOnly, 
 
 __all__ = ("WriterLock", "lock_holders", "open_lock_file")
 
-_POLL_FIRST_S = 0.0001
-_POLL_LAST_S = 0.002
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -57,10 +55,13 @@ def lock_holders(path: str | os.PathLike[str]) -> tuple[int, ...]:
     return tuple(sorted(pids))
 
 
-def open_lock_file(path: str) -> int:
-    """Open a lock file, made when missing; for reading only where its owner allows no more."""
+def open_lock_file(path: str, *, like: str, may_be_read_only: bool = False) -> int:
+    """Open a lock file, made when missing with the mode of the file `like`, if that exists.
+
+    may_be_read_only: flock needs no permission to write.
+    """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return _open_or_make(path, like)
     except FileNotFoundError as exc:
         raise DatabaseMissing(
             f"Cannot make the lock file {path}: its directory does not exist (any more).",
@@ -71,14 +72,23 @@ def open_lock_file(path: str) -> int:
         if exc.errno not in _DENIED:
             raise
         denied = exc
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        raise DatabaseReadOnly(
-            f"Cannot open the lock file {path}: {denied.strerror}.",
-            path=path,
-            remedy=f"make {os.path.dirname(path)} writable for this user, or open with writable=False.",
-        ) from denied
+    if may_be_read_only:
+        with contextlib.suppress(OSError):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    raise DatabaseReadOnly(
+        f"Cannot open the lock file {path}: {denied.strerror}.",
+        path=path,
+        remedy=f"make it and {os.path.dirname(path)} writable for this user, or open with writable=False.",
+    ) from denied
+
+
+def _open_or_make(path: str, like: str) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # another user was faster: it is theirs
+        os.fchmod(fd, os.stat(like).st_mode & 0o666)
+    return fd
 
 
 class _Turn:
@@ -101,6 +111,7 @@ class WriterLock:
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> None:
         directory, name = os.path.split(os.fspath(path))
         self.path = os.path.join(directory, f".{name}.writers")
+        self._database_path = os.fspath(path)
         self._waiting_path = os.path.join(directory, f".{name}.waiting")
         self._timeout_s = timeout_s
         self._writers_fd = -1
@@ -232,59 +243,47 @@ class WriterLock:
             fcntl.flock(self._waiting_fd, fcntl.LOCK_UN)
 
     def _lock_files(self, deadline: float) -> None:
-        while True:
-            self._open_files()
-            if not self._flock(self._waiting_fd):
-                self._queue_at_waiting_file(deadline)
-            try:
-                self._poll_writers_file(deadline)
-            finally:
-                fcntl.flock(self._waiting_fd, fcntl.LOCK_UN)
+        while not self._try_files():
+            self._queue_at_files(deadline)
             if self._is_current():
                 return
 
-    def _poll_writers_file(self, deadline: float) -> None:
-        """Wait for the lock as the one who is next; nobody else tries meanwhile."""
-        pause_s = _POLL_FIRST_S
-        while not self._flock(self._writers_fd):
-            if time.monotonic() >= deadline:
-                raise self._timed_out("another process holds it")
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, _POLL_LAST_S)
-
-    def _queue_at_waiting_file(self, deadline: float) -> None:
-        """Stand in the kernel's queue, in a helper thread because flock knows no time limit."""
-        fd = self._waiting_fd
+    def _queue_at_files(self, deadline: float) -> None:
+        """Stand in the kernel's queues, in a helper thread because flock knows no time limit."""
+        waiting_fd, writers_fd = self._waiting_fd, self._writers_fd
         guard = threading.Lock()
-        granted = threading.Event()
+        ended = threading.Event()
         abandoned = False
 
         def stand_in_queue() -> None:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            fcntl.flock(waiting_fd, fcntl.LOCK_EX)
+            if not abandoned:
+                fcntl.flock(writers_fd, fcntl.LOCK_EX)
+            fcntl.flock(waiting_fd, fcntl.LOCK_UN)
             with guard:
-                if abandoned:
-                    os.close(fd)
+                if abandoned:  # closing gives up the lock
+                    os.close(writers_fd)
+                    os.close(waiting_fd)
+                ended.set()
+
+        def abandon() -> None:
+            nonlocal abandoned
+            with guard:
+                if ended.is_set():
+                    fcntl.flock(writers_fd, fcntl.LOCK_UN)
                 else:
-                    granted.set()
+                    abandoned = True
+                    self._waiting_fd = self._writers_fd = -1
 
         threading.Thread(target=stand_in_queue, name="seamless-writer-queue", daemon=True).start()
         try:
-            granted.wait(max(0.0, deadline - time.monotonic()))
+            in_time = ended.wait(max(0.0, deadline - time.monotonic()))
         except BaseException:
-            with guard:
-                if granted.is_set():
-                    fcntl.flock(fd, fcntl.LOCK_UN)
-                else:
-                    abandoned = True
-                    self._waiting_fd = -1
+            abandon()
             raise
-        with guard:
-            if not granted.is_set():
-                abandoned = True
-                self._waiting_fd = -1
-        if abandoned:
-            self._waiting_fd = open_lock_file(self._waiting_path)
-            raise self._timed_out("other processes hold it and queue for it")
+        if not in_time:
+            abandon()
+            raise self._timed_out("another process holds it or queues for it")
 
     def _flock(self, fd: int) -> bool:
         try:
@@ -315,9 +314,12 @@ class WriterLock:
 
     def _open_files(self) -> None:
         if self._writers_fd < 0:
-            self._writers_fd = open_lock_file(self.path)
+            self._writers_fd = self._open(self.path)
         if self._waiting_fd < 0:
-            self._waiting_fd = open_lock_file(self._waiting_path)
+            self._waiting_fd = self._open(self._waiting_path)
+
+    def _open(self, path: str) -> int:
+        return open_lock_file(path, like=self._database_path, may_be_read_only=True)
 
     def _close_files(self) -> None:
         for fd in (self._writers_fd, self._waiting_fd):

@@ -399,6 +399,10 @@ class SimulatedFileSystem:
             raise
         self.world.sync_inode(inode)
 
+    def start_writeback(self, fd: int, offset: int, n_bytes: int, /) -> None:
+        self._begin("start_writeback", str(fd))
+        self._opened(fd)
+
     def sync_filesystem(self, fd: int, /) -> None:
         self._begin("sync_filesystem", str(fd))
         self._opened(fd)
@@ -444,6 +448,9 @@ class SimulatedFileSystem:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+    def can_read(self, path: str, /) -> bool:
+        return self.exists(path)
 
     def listdir(self, path: str, /) -> list[str]:
         self._begin("listdir", path)
