@@ -58,11 +58,13 @@ def _rebuilt(message: str, cause: BaseException | None, stdout: str, stderr: str
 def _instance_like(cause: BaseException, message: str) -> TransformationError:
     cause_class: Any = type(cause)
     kind: Any = _combined(cause_class)
+    if kind is TransformationError:
+        return TransformationError(message)
     try:
-        error: TransformationError = kind.__new__(kind)
+        error: TransformationError = cause_class.__new__(kind)
     except TypeError:  # a class whose __new__ asks for more, such as ExceptionGroup
         try:
-            error = kind.__new__(kind, *cause.args)
+            error = cause_class.__new__(kind, *cause.args)
         except Exception:  # whatever that class does: the plain error still tells everything
             return TransformationError(message)
     for name, value in _attributes(cause):

@@ -57,7 +57,6 @@ def active() -> Iterator[ActiveSet]:
     active = memory_set()
     replace_active(active)
     yield active
-    gc.collect()
     replace_active(memory_set())
 
 
