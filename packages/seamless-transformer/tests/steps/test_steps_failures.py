@@ -187,10 +187,10 @@ def test_the_error_survives_pickling():
 def test_failures_are_never_cached(any_cache, counted, tmp_path):
     @direct
     def fail_once(path):
-        import os
+        from pathlib import Path
 
-        if not os.path.exists(path):
-            open(path, "w").close()
+        if not Path(path).exists():
+            Path(path).touch()
             raise ValueError("the first time")
         return "fine"
 
