@@ -65,7 +65,7 @@ def _instance_like(cause: BaseException, message: str) -> TransformationError:
     kind: Any = _combined(cause_class)
     if kind is TransformationError:
         return TransformationError(message)
-    error = _made(kind, cause)
+    error = _made(kind, cause_class, cause.args)
     if error is None:
         return TransformationError(message)
     for name, value in _attributes(cause):
@@ -78,15 +78,16 @@ def _instance_like(cause: BaseException, message: str) -> TransformationError:
     return error
 
 
-def _made(kind: Any, cause: Any) -> TransformationError | None:
+def _made(kind: Any, own: Any, args: tuple[object, ...]) -> TransformationError | None:
     """Return an instance of `kind` without calling `__init__`; None when its classes do not allow that."""
-    for make in (
-        lambda: kind.__new__(kind),
-        lambda: type(cause).__new__(kind),  # OSError insists on its own
-        lambda: type(cause).__new__(kind, *cause.args),  # ExceptionGroup wants its arguments
-    ):
+    attempts: tuple[tuple[Any, tuple[object, ...]], ...] = (
+        (kind, ()),
+        (own, ()),  # OSError insists on its own __new__
+        (own, args),  # ExceptionGroup wants its arguments
+    )
+    for maker, arguments in attempts:
         try:
-            error: TransformationError = make()
+            error: TransformationError = maker.__new__(kind, *arguments)
         except Exception:  # whatever that class does: the plain error still tells everything
             continue
         return error
