@@ -26,10 +26,15 @@ class TransformationError(SeamlessError, RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self._text = message
+
+    @property
+    def message(self) -> str:
+        """The whole text, the step's traceback and output included."""
+        return self._text
 
     def __str__(self) -> str:
-        return self.message
+        return self._text
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuilt, (self.message, self.__cause__, self.stdout, self.stderr)
@@ -58,21 +63,35 @@ def _rebuilt(message: str, cause: BaseException | None, stdout: str, stderr: str
 def _instance_like(cause: BaseException, message: str) -> TransformationError:
     cause_class: Any = type(cause)
     kind: Any = _combined(cause_class)
-    try:
-        error: TransformationError = kind.__new__(kind)
-    except TypeError:  # a class whose __new__ asks for more, such as ExceptionGroup
-        try:
-            error = kind.__new__(kind, *cause.args)
-        except Exception:  # whatever that class does: the plain error still tells everything
-            return TransformationError(message)
+    if kind is TransformationError:
+        return TransformationError(message)
+    error = _made(kind, cause_class, cause.args)
+    if error is None:
+        return TransformationError(message)
     for name, value in _attributes(cause):
         try:
             setattr(error, name, value)
         except (AttributeError, TypeError):  # read-only
             continue
     Exception.__init__(error, message)
-    error.message = message
+    error._text = message
     return error
+
+
+def _made(kind: Any, own: Any, args: tuple[object, ...]) -> TransformationError | None:
+    """Return an instance of `kind` without calling `__init__`; None when its classes do not allow that."""
+    attempts: tuple[tuple[Any, tuple[object, ...]], ...] = (
+        (kind, ()),
+        (own, ()),  # OSError insists on its own __new__
+        (own, args),  # ExceptionGroup wants its arguments
+    )
+    for maker, arguments in attempts:
+        try:
+            error: TransformationError = maker.__new__(kind, *arguments)
+        except Exception:  # whatever that class does: the plain error still tells everything
+            continue
+        return error
+    return None
 
 
 @lru_cache(maxsize=256)

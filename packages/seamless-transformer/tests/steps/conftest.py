@@ -57,7 +57,6 @@ def active() -> Iterator[ActiveSet]:
     active = memory_set()
     replace_active(active)
     yield active
-    gc.collect()
     replace_active(memory_set())
 
 
@@ -152,3 +151,64 @@ def script(tmp_path: Path) -> Iterator[Script]:
     script = Script(directory)
     yield script
     script.close()
+
+
+class Gate:
+    """A step of the test enters it and waits until the test opens it. Steps find it by name: `threading.NAME`."""
+
+    def __init__(self) -> None:
+        self.name = f"gate_{uuid.uuid4().hex}"
+        self.entered = threading.Semaphore(0)
+        self.opened = threading.Event()
+        self.n_entered = 0
+        setattr(threading, self.name, self)
+
+    def passage(self) -> None:
+        self.n_entered += 1
+        self.entered.release()
+        assert self.opened.wait(DEADLINE_S)
+
+    def wait_for_entry(self) -> None:
+        assert self.entered.acquire(timeout=DEADLINE_S)
+
+    def close(self) -> None:
+        self.opened.set()
+        delattr(threading, self.name)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.close()
+
+
+class InThread:
+    """Calls a function on a thread of its own and keeps what came of it."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._call, args=(function, args), daemon=True)
+        self._thread.start()
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            self.result = function(*args)
+        except BaseException as exc:
+            self.error = exc
+
+    def join(self) -> InThread:
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive(), "the call did not return"
+        return self
+
+
+@pytest.fixture
+def in_thread() -> type[InThread]:
+    return InThread
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    return wait_until

@@ -17,9 +17,9 @@ import pytest
 from seamless import Buffer
 from seamless.transformer import TransformationError, delayed
 
-VECTORS = json.loads(
-    (Path(__file__).parents[4] / "contracts" / "vectors" / "identity.json").read_text()
-)["transformations"]
+VECTORS = json.loads((Path(__file__).parents[4] / "contracts" / "vectors" / "identity.json").read_text())[
+    "transformations"
+]
 
 CALL_DIFFERS = {
     "t08_decorated_multiline": "a decorator may span several lines: the step works",
