@@ -15,7 +15,7 @@ from seamless_transformer.fingertip import MAX_DEPTH, FingertipDepthError
 
 @pytest.fixture
 def forget():
-    """Return a function that drops large buffers from memory, as the limit of the buffer cache does; small ones stay."""
+    """Return a function that drops large buffers from memory, as the limit of the cache does; small ones stay."""
     cache = get_buffer_cache()
     soft = cache.soft_limit_bytes
 
