@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
-from .harness import all_benchmarks, run_benchmark
+from .harness import Outcome, all_benchmarks, run_benchmark
 from .machine import describe, machine_line
 from .peers import BENCH_DIR, Peers
 from .report import as_json, as_table
@@ -50,21 +51,28 @@ def main(argv: list[str] | None = None) -> int:
     BENCH_DIR.mkdir(exist_ok=True)
     machine = describe(BENCH_DIR)
     print(machine_line(machine), flush=True)
-    outcomes = []
-    for name, (module, benchmark) in chosen.items():
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        outcomes.append(
-            run_benchmark(module, benchmark, peers, large=options.large, rounds=options.rounds, only=only)
-        )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended and removed
+    outcomes: list[Outcome] = []
+    try:
+        for name, (module, benchmark) in chosen.items():
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            outcomes.append(Outcome(benchmark))
+            run_benchmark(module, outcomes[-1], peers, large=options.large, rounds=options.rounds, only=only)
+    finally:
+        _hand_over(machine, outcomes, options)
+    if any(label.split()[0] == "ours" for outcome in outcomes for label in outcome.failed):
+        return 1
+    return 1 if options.check and any(outcome.breaks_promise() for outcome in outcomes) else 0
+
+
+def _hand_over(machine: dict[str, object], outcomes: list[Outcome], options: argparse.Namespace) -> None:
+    """Print the table and write the JSON value, of what was measured even if the run was interrupted."""
     before = json.loads(options.compare.read_text()) if options.compare.exists() else None
     if before:
         print(f"before ({options.compare.name}): {machine_line(before['machine'])}")
     print(as_table(outcomes, before))
     if options.json:
         options.json.write_text(json.dumps(as_json(machine, outcomes), indent=1) + "\n")
-    if any(label.split()[0] == "ours" for outcome in outcomes for label in outcome.failed):
-        return 1
-    return 1 if options.check and any(outcome.breaks_promise() for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

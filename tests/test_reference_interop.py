@@ -16,6 +16,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+
 from bench.peers import signal_launched_servers
 
 REFERENCE = Path(__file__).resolve().parent.parent / ".bench" / "reference-venv" / "bin" / "python"

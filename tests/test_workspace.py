@@ -101,7 +101,8 @@ def test_every_import_is_declared(module: SourceModule):
     missing = [
         f"line {i.line}: {i.module}"
         for i in imports(module.path)
-        if i.module.partition(".")[0] not in (allowed | ONLY_FOR_TYPES if i.for_types_only else allowed)
+        if not {i.top_level, i.top_level.lower()}
+        & (allowed | ONLY_FOR_TYPES if i.for_types_only else allowed)
     ]
     assert missing == [], f"add the distribution to {module.distribution.name}/pyproject.toml"
 
@@ -112,8 +113,8 @@ def test_every_import_is_declared(module: SourceModule):
     ids=lambda m: m.relative_path,
 )
 def test_shell_imports_what_it_does_not_require_only_inside_functions(module: SourceModule):
-    eager = [i.module for i in imports(module.path) if i.at_import_time]
-    assert [name for name in eager if name.partition(".")[0] in _upward(module)] == []
+    eager = [i.top_level for i in imports(module.path) if i.at_import_time]
+    assert [name for name in eager if name in _upward(module)] == []
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_shell_imports_what_it_does_not_require_only_inside_functions(module: So
     ids=lambda m: m.relative_path,
 )
 def test_helper_host_needs_the_standard_library_and_yaml_only(module: SourceModule):
-    names = {i.module.partition(".")[0] for i in imports(module.path)}
+    names = {i.top_level for i in imports(module.path)}
     assert names - set(sys.stdlib_module_names) <= HELPER_HOST_THIRD_PARTY | {"remote_http_launcher"}
 
 

@@ -77,6 +77,10 @@ class ImportStatement:
     for_types_only: bool
     """It stands below `if TYPE_CHECKING` and never runs."""
 
+    @property
+    def top_level(self) -> str:
+        return self.module.partition(".")[0]
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     table: dict[str, Any] = tomli.loads(path.read_text())

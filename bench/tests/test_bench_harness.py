@@ -11,7 +11,7 @@ import pytest
 
 from bench import peers, ran
 from bench.define import Benchmark, Budget, Case
-from bench.harness import all_benchmarks, run_benchmark
+from bench.harness import Outcome, all_benchmarks, run_benchmark
 from bench.peers import PeerFailed, PeerMissing, Peers, RunOutput
 from bench.report import as_json, as_table
 
@@ -39,7 +39,9 @@ class FakePeers(Peers):
 
 
 def measured(**answers):
-    return run_benchmark("module", BENCHMARK, FakePeers(answers), say=lambda text: None)
+    outcome = Outcome(BENCHMARK)
+    run_benchmark("module", outcome, FakePeers(answers), say=lambda text: None)
+    return outcome
 
 
 def test_ratio_is_the_median_of_the_ratios_inside_each_round():

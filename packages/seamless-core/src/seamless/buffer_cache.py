@@ -170,7 +170,13 @@ class BufferCache:
                 return
             if digest in self._refs or digest in self._temprefs:
                 if self._size_bytes + size > self._soft:
-                    self._evict(size)
+                    try:
+                        self._evict(size)
+                    except BufferCacheFull:
+                        if not self._is_stored(digest):
+                            raise
+                        self._weak[digest] = buffer  # it can be read again
+                        return
                 self._referenced[digest] = buffer
             else:
                 if size > self._soft:  # would push out everything else and still not fit

@@ -26,8 +26,6 @@ __all__ = ("MAX_DEPTH", "HoldsBinary", "dumps", "dumps_exactly", "key_text", "pl
 MAX_DEPTH = 512  # within Python's default stack of 1000 frames, with room for the caller's own
 
 
-FAST_DEPTH = 250  # orjson stops at 254
-
 _CONTAINERS = frozenset({dict, list, tuple})
 
 
@@ -45,7 +43,7 @@ def dumps(value: Any) -> bytes:
     b'{\\n  "a": [\\n    "\\\\u00e9",\\n    1180591620717411303424\\n  ],\\n  "b": 1e-07\\n}\\n'
     """
     if type(value) in _CONTAINERS and has_many_items(value):
-        encoded = write_like_m(value, _float_text, FAST_DEPTH)
+        encoded = write_like_m(value, _float_text)
         if encoded is not None:
             return encoded
     return dumps_exactly(value)

@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .checksum import Checksum
-
 __all__ = ("has_many_items", "is_ready", "plain_types", "write_like_m", "write_like_p")
 
+MAX_DEPTH = 250  # orjson stops at 254, and counts dicts and lists only
 MIN_ITEMS = 256  # our own writer takes about 0.3 us an item
 READY_AFTER_CALLS = 500  # a process that writes this often will write on
 
@@ -29,7 +28,8 @@ FLOAT_SPECIMENS = [0.0, -0.0, 1.5, 1e-4, 1e-5, 1.5e-5, 9.999e-6, 1e-6, 5e-324, 1
 FLOAT_SPECIMENS_P = (
     b"[0.0,-0.0,1.5,0.0001,0.00001,0.000015,9.999e-6,1e-6,5e-324,1000000000000000.0,1e+16,-1.5e+22,1.7e+308]"
 )
-_p_floats: bool | None = None
+_p_floats: bool | None = None  # None: not found out yet
+_OPTION = 0
 
 _BARE_EXPONENT = re.compile(rb"[0-9]e[0-9]")
 _FLOAT_LINE = re.compile(
@@ -60,39 +60,34 @@ def has_many_items(value: Any) -> bool:
 
 def write_like_p(value: Any, float_text: Callable[[float], str]) -> bytes | None:
     """Return `value` in dialect P, or None where our own writer must decide."""
-    import orjson
-
-    try:
-        encoded = orjson.dumps(value, _default, _option(orjson))
-    except TypeError:
-        return None
-    return encoded if _writes_p_floats(orjson) else _with_floats(encoded, float_text)
+    types: set[type] = set()
+    encoded = _encoded(value, types)
+    if encoded is None or _p_floats or float not in types:
+        return encoded
+    return _with_floats(encoded, float_text)
 
 
-def write_like_m(value: Any, float_text: Callable[[float], str], max_depth: int) -> bytes | None:
+def write_like_m(value: Any, float_text: Callable[[float], str]) -> bytes | None:
     """Return `value` in dialect M, or None where our own writer must decide.
 
     The dialects differ in other characters than printable ASCII, in NaN and infinity (which orjson writes as
     null), in integers beyond 64 bits (which it refuses), in floats, and in the types that are accepted.
     """
     types: set[type] = set()
-    if not plain_types(value, types, max_depth):
+    encoded = _encoded(value, types)
+    if encoded is None or not encoded.isascii() or b"\x7f" in encoded:
         return None
-    import orjson
-
-    try:
-        encoded = orjson.dumps(value, None, _option(orjson))
-    except TypeError:
-        return None
-    if not encoded.isascii() or b"\x7f" in encoded or (float in types and b"null" in encoded):
-        return None
-    _writes_p_floats(orjson)
-    return _with_floats(encoded, float_text) if float in types else encoded
+    if float not in types:
+        return encoded
+    return None if b"null" in encoded else _with_floats(encoded, float_text)
 
 
 def plain_types(value: Any, types: set[type], max_depth: int) -> bool:
     """Return whether `value` is made of JSON's own Python types only, with str keys; collect the types."""
     items = value
+    if type(value) not in _CONTAINERS:
+        types.add(type(value))
+        return type(value) in _PLAIN
     if type(value) is dict:
         if value and set(map(type, value)) != _STR_ONLY:
             return False
@@ -106,24 +101,29 @@ def plain_types(value: Any, types: set[type], max_depth: int) -> bool:
     return all(plain_types(item, types, max_depth - 1) for item in items if type(item) in _CONTAINERS)
 
 
-def _option(module: Any) -> int:
-    return int(module.OPT_INDENT_2 | module.OPT_SORT_KEYS | module.OPT_APPEND_NEWLINE)
+def _encoded(value: Any, types: set[type]) -> bytes | None:
+    """Return what orjson writes, or None; collect the types in `value`.
 
+    Only Python's own types reach orjson, MAX_DEPTH deep at most: it does not count tuples, and crashes
+    the process when they are nested without end.
+    """
+    if not plain_types(value, types, MAX_DEPTH):
+        return None
+    import orjson
 
-def _default(value: Any) -> Any:
-    if isinstance(value, Checksum):
-        return value.hex()
-    if isinstance(value, tuple):
-        return list(value)
-    raise TypeError
-
-
-def _writes_p_floats(module: Any) -> bool:
-    """Return whether this release of orjson writes floats as dialect P does; found out once."""
-    global _p_floats
     if _p_floats is None:
-        _p_floats = module.dumps(FLOAT_SPECIMENS) == FLOAT_SPECIMENS_P
-    return _p_floats
+        _find_p_floats(orjson)
+    try:
+        return orjson.dumps(value, None, _OPTION)
+    except TypeError:
+        return None
+
+
+def _find_p_floats(module: Any) -> None:
+    """Find out whether this release of orjson writes floats as dialect P does, and its option numbers."""
+    global _p_floats, _OPTION
+    _OPTION = module.OPT_INDENT_2 | module.OPT_SORT_KEYS | module.OPT_APPEND_NEWLINE
+    _p_floats = module.dumps(FLOAT_SPECIMENS) == FLOAT_SPECIMENS_P
 
 
 def _with_floats(encoded: bytes, float_text: Callable[[float], str]) -> bytes:

@@ -1,17 +1,16 @@
-"""Open, lend and close the SQLite connections of one database file.
+"""Lend and close the SQLite connections of one database file.
 
 Readers: a pool that any thread borrows from; a look-up never waits for a commit of this process.
 Writer: one connection, lent to the leader of a group commit, who holds the writers' lock.
+
+Checkpoints: the process whose commit carries the WAL over a multiple of 1000 pages copies it into the file
+without holding the writers' lock, so others commit meanwhile (measured: 5 to 10 ms). Only when the
+WAL is long, the few pages that came in meanwhile are copied under the lock, so that it can start over.
 
 Fork: SQLite keeps, per process and file, a count of its locks; a forked child inherits the count without
 the locks, and could damage the file. So a fork waits until no operation is under way, and the parent
 closes its connections before it (the next operation opens new ones, about 0.1 ms). Should an operation
 not end in time, the child refuses to touch the file.
-
-Journal: WAL on local file systems with synchronous=FULL (one fdatasync a commit; measured, this is as fast
-as NORMAL and an fdatasync of our own, 0.25 ms), the rollback journal with synchronous=EXTRA on network
-ones, where WAL's shared memory does not work. The file becomes WAL at the first write, not at the first
-look-up, and plain again when the last process closes it.
 """
 
 from __future__ import annotations
@@ -24,48 +23,32 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from . import database_schema as schema
-from .database_errors import (
-    DatabaseClosed,
-    DatabaseDamaged,
-    DatabaseError,
-    DatabaseFull,
-    DatabaseIOError,
-    DatabaseLocked,
-    DatabaseMissing,
-    DatabaseReadOnly,
-    DatabaseUnsafeAfterFork,
-    NotADatabase,
-)
-from .writer_lock import WriterLock, lock_holders
+from .database_errors import DatabaseClosed, DatabaseError, DatabaseUnsafeAfterFork
+from .database_opening import RETRY_PAUSE_S, Opener
+from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
-    import apsw
     from apsw import Connection
 
-__all__ = ("Connections", "fetch")
+__all__ = ("Connections",)
 
 _IDLE_READERS_MAX = 16
-_READER_CACHE_KIB = 4096
-_WRITER_CACHE_KIB = 16384
-_WAL_KEPT_BYTES = 32 * 1024 * 1024  # a longer WAL is cut back after a checkpoint
 _CHECK_FILE_EVERY_S = 0.05  # how often a look-up asks whether the file was replaced
+_CHECKPOINT_PAGES = 1000  # 4 MB
+_LONG_WAL_PAGES = 4000
+_CLOSE_PATIENCE_S = 5.0
 _FORK_WAIT_S = 5.0
-_RETRY_PAUSE_S = 0.005
 
 _live: weakref.WeakSet[Connections] = weakref.WeakSet()
 _never_closed: list[object] = []  # see Connections._after_fork_in_child
 
 
-def fetch(connection: apsw.Connection, sql: str, *bindings: str | int) -> list[Any]:
-    """Return all rows; cells are Any because any program may have written the file."""
-    return connection.execute(sql, bindings).fetchall()
-
-
 class Connections:
-    """The connections of this process to one database file; safe for many threads."""
+    """The connections of this process to one database file; safe for many threads.
+
+    opener: None until the first use. Every operation is counted in `_in_use` while it runs.
+    """
 
     def __init__(self, path: str, *, writable: bool, busy_timeout_s: float, lock: WriterLock) -> None:
         self.path = path
@@ -73,18 +56,21 @@ class Connections:
         self.busy_timeout_s = busy_timeout_s
         self._lock = lock
         self._closed = False
-        self._opened = False
-        self._opening = threading.Lock()
-        self._identity: tuple[int, int] | None = None
-        self._check_file_at = 0.0
-        self._generation = 0
-        self._idle: list[tuple[int, apsw.Connection]] = []
-        self._writer: apsw.Connection | None = None
         self._unsafe = False
+        self._opener: Opener | None = None
+        self._fingerprint: tuple[object, ...] | None = None  # None: not open
+        self._check_file_at = 0.0
+        self._generation = 0  # connections of an older one are of no use
+        self._idle: list[Connection] = []
+        self._writer: Connection | None = None
+        self._writer_generation = 0
+        self._wal_pages = 0
         self._reset_gate()
         _live.add(self)
 
     def _reset_gate(self) -> None:
+        self._opening = threading.Lock()
+        self._checkpointing = threading.Lock()
         self._gate = threading.Condition(threading.Lock())
         self._gate_shut = False
         self._in_use = 0
@@ -98,115 +84,69 @@ class Connections:
         """
         deadline = 0.0
         while True:
-            if self._identity is None:
-                self.ensure_open()
-            generation, connection = self._borrow()
+            opener = self._opener
+            if opener is None or self._fingerprint is None:
+                opener = self.ensure_open()
             try:
-                return connection.execute(sql, bindings).fetchall()
-            except self._apsw.Error as exc:
+                with self._gate:
+                    self._enter()
+                    generation = self._generation
+                    connection = self._idle.pop() if self._idle else None
+                try:
+                    if connection is None:
+                        connection = opener.reader()
+                    return connection.execute(sql, bindings).fetchall()
+                finally:
+                    self._give_back(generation, connection)
+            except opener.apsw.Error as exc:
                 error: Exception = exc
-            finally:
-                self._give_back(generation, connection)
-            if isinstance(error, self._apsw.SQLError) and "no such table" in str(error):
+            if isinstance(error, opener.apsw.SQLError) and "no such table" in str(error):
                 return []
-            if not self._is_transient(error):
+            if not opener.is_transient(error) and not self._lost_the_file():
                 raise self.translate(error, action) from error
             deadline = deadline or time.monotonic() + self.busy_timeout_s
             if time.monotonic() >= deadline:
                 raise self.translate(error, action) from error
-            time.sleep(_RETRY_PAUSE_S)
+            time.sleep(RETRY_PAUSE_S)
 
-    def _borrow(self) -> tuple[int, apsw.Connection]:
+    def _give_back(self, generation: int, connection: Connection | None) -> None:
         with self._gate:
-            self._enter()
-            if self._idle:
-                return self._idle.pop()
-            generation = self._generation
-        try:
-            return generation, self._open_reader()
-        except BaseException:
-            self._leave()
-            raise
-
-    def _give_back(self, generation: int, connection: apsw.Connection) -> None:
-        with self._gate:
-            keep = generation == self._generation and not self._closed and len(self._idle) < _IDLE_READERS_MAX
-            if keep:
-                self._idle.append((generation, connection))
+            if connection is None:
+                pass
+            elif generation == self._generation and len(self._idle) < _IDLE_READERS_MAX and not self._closed:
+                self._idle.append(connection)
             else:
                 connection.close()
-            self._in_use -= 1
-            if self._gate_shut:
-                self._gate.notify_all()
+            self._left()
 
     def _enter(self) -> None:
         """Count one operation in; the gate's lock is held."""
         while self._gate_shut:
             self._gate.wait()
-        if self._closed:
-            raise DatabaseClosed(
-                f"The results database {self.path} was closed.", path=self.path, remedy="open it again."
-            )
+        self._check_usable()
         now = time.monotonic()
         if now >= self._check_file_at:
             self._check_file_at = now + _CHECK_FILE_EVERY_S
             self._drop_if_replaced()
         self._in_use += 1
 
-    def _leave(self) -> None:
-        with self._gate:
-            self._in_use -= 1
-            if self._gate_shut:
-                self._gate.notify_all()
-
-    # Writing
+    def _left(self) -> None:
+        """Count one operation out; the gate's lock is held."""
+        self._in_use -= 1
+        if self._gate_shut:
+            self._gate.notify_all()
 
     @contextlib.contextmanager
-    def writer(self) -> Iterator[apsw.Connection]:
-        """Lend the writing connection. The caller holds the writers' lock."""
-        self.ensure_open()
+    def _inside(self) -> Iterator[None]:
         with self._gate:
-            self._check_file_at = 0.0
             self._enter()
         try:
-            if self._identity is None:
-                self._open_file(lock_held=True)
-            if self._writer is None:
-                self._writer = self._open_writer()
-            yield self._writer
+            yield
         finally:
-            self._leave()
+            with self._gate:
+                self._left()
 
-    def patiently(
-        self, connection: apsw.Connection, statement: str, deadline: float, clock: Callable[[], float]
-    ) -> None:
-        """Execute a statement, again while another program holds the file locked, until the deadline."""
-        while True:
-            try:
-                connection.execute(statement).fetchall()
-                return
-            except (self._apsw.BusyError, self._apsw.LockedError):
-                if clock() >= deadline:
-                    raise
-            time.sleep(_RETRY_PAUSE_S)
-
-    def drop_writer(self) -> None:
-        """Close the writing connection after an error that may have left it in doubt."""
-        connection, self._writer = self._writer, None
-        if connection is not None:
-            connection.close()
-
-    # Opening
-
-    def ensure_open(self) -> None:
-        """Open and check the file if that was not done yet; create it when writable."""
-        if self._opened and self._identity is not None:
-            return
-        with self._opening:
-            if not (self._opened and self._identity is not None):
-                self._open_file(lock_held=False)
-
-    def _open_file(self, *, lock_held: bool) -> None:
+    def _check_usable(self) -> None:
         if self._closed:
             raise DatabaseClosed(
                 f"The results database {self.path} was closed.", path=self.path, remedy="open it again."
@@ -218,169 +158,124 @@ class Connections:
                 path=self.path,
                 remedy="start worker processes with the spawn method, or fork while the database is idle.",
             )
-        import apsw
 
-        self._apsw = apsw
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            if not self.writable:
-                raise DatabaseMissing(
-                    f"There is no results database {self.path}, and it may not be made (writable=False).",
-                    path=self.path,
-                    remedy="check the directory, or open it once with writable=True.",
-                ) from None
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            found = None
-        if found is None or not self._has_all_tables():
-            self._create(lock_held=lock_held)
-        found = os.stat(self.path)
-        self._identity = (found.st_dev, found.st_ino)
-        self._opened = True
+    # Opening
 
-    def _has_all_tables(self) -> bool:
-        """Check the schema; True also where it is incomplete but nothing can be done about it."""
-        deadline = time.monotonic() + self.busy_timeout_s
+    def ensure_open(self) -> Opener:
+        """Open and check the file if that was not done yet; make it when writable."""
+        while self._opener is None or self._fingerprint is None:
+            with self._opening:
+                if self._opener is None or self._fingerprint is None:
+                    with self._inside():
+                        self._open(self._lock)
+        return self._opener
+
+    def _open(self, lock: WriterLock | None) -> None:
+        if self._opener is None:
+            self._opener = Opener(self.path, writable=self.writable, busy_timeout_s=self.busy_timeout_s)
+        self._opener.prepare(lock)
+        self._fingerprint = self._opener.fingerprint()
+
+    # Writing
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[Connection]:
+        """Lend the writing connection. The caller holds the writers' lock."""
+        self._check_file_at = 0.0
+        with self._inside():
+            if self._opener is None or self._fingerprint is None:  # not open yet, or replaced a moment ago
+                self._open(None)
+            assert self._opener is not None
+            if self._writer_generation != self._generation:
+                self.drop_writer()
+            if self._writer is None:
+                self._writer = self._opener.writer()
+                self._writer.set_wal_hook(self._note_wal_pages)
+                self._writer_generation = self._generation
+            yield self._writer
+
+    def _note_wal_pages(self, connection: Connection, name: str, n_pages: int) -> int:
+        self._wal_pages = n_pages
+        return 0
+
+    def patiently(self, statement: str, deadline: float, clock: Callable[[], float]) -> None:
+        """Execute on the writer, again while another program holds the file locked, until the deadline."""
+        assert self._opener is not None
+        assert self._writer is not None
         while True:
             try:
-                connection = self._open_reader()
-                try:
-                    schema.check_columns(connection, self.path, may_replace=self.writable)
-                    can_write = self.writable and not connection.readonly("main")
-                    return schema.is_complete(connection) or not can_write
-                finally:
-                    connection.close()
-            except self._apsw.Error as exc:
-                if not self._is_transient(exc) or time.monotonic() >= deadline:
-                    raise self.translate(exc, "open") from exc
-            time.sleep(_RETRY_PAUSE_S)
+                self._writer.execute(statement).fetchall()
+                return
+            except (self._opener.apsw.BusyError, self._opener.apsw.LockedError):
+                if clock() >= deadline:
+                    raise
+            time.sleep(RETRY_PAUSE_S)
 
-    def _create(self, *, lock_held: bool) -> None:
-        with contextlib.nullcontext() if lock_held else self._lock:
-            try:
-                connection = self._connect(self._apsw.SQLITE_OPEN_READWRITE | self._apsw.SQLITE_OPEN_CREATE)
-                try:
-                    connection.execute("PRAGMA synchronous=EXTRA").fetchall()
-                    connection.execute("BEGIN IMMEDIATE").fetchall()
-                    schema.create_missing(connection, self.path)
-                    connection.execute("COMMIT").fetchall()
-                finally:
-                    connection.close()
-            except self._apsw.Error as exc:
-                raise self.translate(exc, "create the tables") from exc
-            directory_fd = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY)
-            try:
-                os.fsync(directory_fd)
-            finally:
-                os.close(directory_fd)
-
-    def _connect(self, flags: int, *, immutable: bool = False) -> apsw.Connection:
-        apsw = self._apsw
-        name = self.path
-        if immutable:
-            name = f"file:{quote(self.path)}?immutable=1"
-            flags |= apsw.SQLITE_OPEN_URI
-        connection: Connection = apsw.Connection(name, flags=flags)
-        try:
-            connection.set_busy_timeout(int(self.busy_timeout_s * 1000))
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        except BaseException:
+    def drop_writer(self) -> None:
+        """Close the writing connection, which an error may have left in doubt."""
+        connection, self._writer = self._writer, None
+        if connection is not None:
             connection.close()
-            raise
-        return connection
 
-    def _open_reader(self) -> apsw.Connection:
-        apsw = self._apsw
-        # A reader of a writable file may have to roll back the journal of a crashed writer.
-        flags = apsw.SQLITE_OPEN_READWRITE if self.writable else apsw.SQLITE_OPEN_READONLY
+    def pages_in_wal(self) -> tuple[int, int]:
+        """Return the WAL's pages after the last commit, and those written by us since last asked."""
+        assert self._opener is not None
+        if self._writer is None:
+            return (0, 0)
+        written = self._writer.status(self._opener.apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
+        return (self._wal_pages, written)
+
+    def checkpoint_if_due(self, n_pages: int, n_written: int) -> None:
+        """Checkpoint if this commit carried the WAL over a multiple of 1000 pages. No lock is held."""
+        if n_pages // _CHECKPOINT_PAGES == (n_pages - n_written) // _CHECKPOINT_PAGES or n_written <= 0:
+            return
+        if not self._checkpointing.acquire(blocking=False):
+            return
         try:
-            connection = self._connect(flags)
+            self._checkpoint()
+            if n_pages >= _LONG_WAL_PAGES:
+                with self._lock:
+                    self._checkpoint()
+        except DatabaseError:  # busy, or somebody closes: the next one will do it
+            pass
+        finally:
+            self._checkpointing.release()
+
+    def _checkpoint(self) -> None:
+        """Copy what can be copied without waiting for anybody."""
+        opener = self._opener
+        if opener is None or self._fingerprint is None:
+            return
+        with self._inside():
             try:
-                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
-            except BaseException:
-                connection.close()
-                raise
-        except (apsw.CantOpenError, apsw.ReadOnlyError) as exc:
-            connection = self._open_immutable(exc)
-        except apsw.Error as exc:
-            if self._is_transient(exc):
-                raise
-            raise self.translate(exc, "open") from exc
-        connection.execute(f"PRAGMA cache_size=-{_READER_CACHE_KIB}").fetchall()
-        connection.execute("PRAGMA query_only=ON").fetchall()
-        return connection
-
-    def _open_immutable(self, why: Exception) -> apsw.Connection:
-        """Open a file in WAL mode where the files beside it cannot be made."""
-        if not os.access(self.path, os.R_OK) or os.access(os.path.dirname(self.path) or ".", os.W_OK):
-            raise self.translate(why, "open") from why
-        with contextlib.suppress(OSError):
-            if os.stat(self.path + "-wal").st_size > 0:
-                raise DatabaseReadOnly(
-                    f"{self.path} has results in {self.path}-wal that a crash left there; reading them needs "
-                    "a directory that this user can write.",
-                    path=self.path,
-                    remedy="open the database once from an account that can write its directory.",
-                ) from why
-        return self._connect(self._apsw.SQLITE_OPEN_READONLY, immutable=True)
-
-    def _open_writer(self) -> apsw.Connection:
-        if not self.writable:
-            raise self._read_only()
-        try:
-            connection = self._connect(self._apsw.SQLITE_OPEN_READWRITE)
-            try:
-                if connection.readonly("main"):
-                    raise self._read_only()
-                self._choose_journal(connection)
-                connection.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}").fetchall()
-            except BaseException:
-                connection.close()
-                raise
-        except self._apsw.Error as exc:
-            raise self.translate(exc, "write") from exc
-        return connection
-
-    def _choose_journal(self, connection: apsw.Connection) -> None:
-        wanted = "delete" if self._on_network() else "wal"
-        mode = connection.execute("PRAGMA journal_mode").fetchall()[0][0]
-        if mode != wanted:
-            # Another program may be using the file just now: then it stays as it is, which is correct too.
-            connection.set_busy_timeout(100)
-            with contextlib.suppress(self._apsw.BusyError, self._apsw.LockedError):
-                mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchall()[0][0]
-            connection.set_busy_timeout(int(self.busy_timeout_s * 1000))
-        synchronous = "FULL" if mode == "wal" else "EXTRA"
-        connection.execute(f"PRAGMA synchronous={synchronous}").fetchall()
-        connection.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}").fetchall()
-
-    def _on_network(self) -> bool:
-        try:
-            from .filesystem import is_network_filesystem  # type: ignore[import-not-found,unused-ignore]
-        except ImportError:
-            return False
-
-        return is_network_filesystem(os.path.dirname(self.path))
+                connection = opener.connect(opener.apsw.SQLITE_OPEN_READWRITE)
+                try:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                finally:
+                    connection.close()
+            except opener.apsw.Error as exc:
+                raise opener.translate(exc, "checkpoint") from exc
 
     # The file under our feet
 
+    def _lost_the_file(self) -> bool:
+        with self._gate:
+            self._drop_if_replaced()
+            return self._fingerprint is None
+
     def _drop_if_replaced(self) -> None:
         """Let go of the connections if the file was removed or replaced; the gate's lock is held."""
-        if self._identity is None:
+        if self._opener is None or self._fingerprint is None:
             return
-        with contextlib.suppress(OSError):
-            found = os.stat(self.path)
-            if (found.st_dev, found.st_ino) == self._identity:
-                return
-        self._close_all()
-        self._identity = None
+        if self._opener.fingerprint() != self._fingerprint:
+            self._close_idle()
+            self._fingerprint = None
 
-    def _close_all(self) -> None:
+    def _close_idle(self) -> None:
         self._generation += 1
-        for _, connection in self._idle:
+        for connection in self._idle:
             connection.close()
         self._idle.clear()
-        self.drop_writer()
 
     # Closing
 
@@ -390,33 +285,33 @@ class Connections:
             if self._closed:
                 return
             self._closed = True
-            for _, connection in self._idle:
-                connection.close()
-            self._idle.clear()
-        if self._opened and not self._unsafe:
-            self._close_writer()
-
-    def _close_writer(self) -> None:
-        if self._writer is None and not (self.writable and Path(self.path + "-wal").exists()):
+            self._fingerprint = None
+            self._close_idle()
+        opener = self._opener
+        if opener is None or self._unsafe:
+            return
+        wrote = self._writer is not None
+        if not wrote and not (self.writable and Path(self.path + "-wal").exists()):
             return
         # Closing one after another lets the last one see that it is the last.
         try:
-            self._lock.acquire()
-        except DatabaseError:  # somebody keeps writing: then we are not the last
+            self._lock.acquire(_CLOSE_PATIENCE_S if wrote else 0)
+        except DatabaseError:  # somebody writes: then we are not the last
             self.drop_writer()
             return
         try:
-            if self._writer is None:
-                with contextlib.suppress(self._apsw.Error):
-                    self._writer = self._connect(self._apsw.SQLITE_OPEN_READWRITE)
-            if self._writer is not None:
-                # An error leaves the WAL, which the next opener reads: nothing is lost.
-                with contextlib.suppress(self._apsw.Error):
-                    self._writer.set_busy_timeout(0)
-                    self._writer.execute("PRAGMA journal_mode=DELETE").fetchall()
-            self.drop_writer()
+            self._return_to_plain_journal(opener)
         finally:
             self._lock.release()
+
+    def _return_to_plain_journal(self, opener: Opener) -> None:
+        # An error leaves the WAL as it is, which the next opener reads: nothing is lost.
+        with contextlib.suppress(opener.apsw.Error):
+            if self._writer is None:
+                self._writer = opener.connect(opener.apsw.SQLITE_OPEN_READWRITE)
+            self._writer.set_busy_timeout(0)
+            self._writer.execute("PRAGMA journal_mode=DELETE").fetchall()
+        self.drop_writer()
 
     # Forking
 
@@ -426,9 +321,9 @@ class Connections:
             return
         try:
             self._gate_shut = True
-            idle = self._gate.wait_for(lambda: self._in_use == 0, max(0.0, deadline - time.monotonic()))
-            if idle:
-                self._close_all()
+            if self._gate.wait_for(lambda: self._in_use == 0, max(0.0, deadline - time.monotonic())):
+                self._close_idle()
+                self.drop_writer()
         finally:
             self._gate.release()
 
@@ -443,76 +338,15 @@ class Connections:
         if self._in_use or self._idle or self._writer is not None:
             # Closing would act on locks that are the parent's; an object without reference would be closed.
             self._unsafe = True
-            self._opened = False
-            self._identity = None
+            self._fingerprint = None
             _never_closed.extend((self._idle, self._writer))
             self._idle = []
             self._writer = None
-        self._opening = threading.Lock()
         self._reset_gate()
-
-    # Errors
-
-    def _is_transient(self, exc: Exception) -> bool:
-        apsw = self._apsw
-        return isinstance(exc, (apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.SchemaChangeError))
-
-    def _read_only(self) -> DatabaseReadOnly:
-        reason = "it was opened with writable=False" if not self.writable else "this user may not write it"
-        return DatabaseReadOnly(
-            f"Cannot write to the results database {self.path}: {reason}.",
-            path=self.path,
-            remedy=f"open it with writable=True as a user who may write {self.path} and its directory.",
-        )
 
     def translate(self, exc: Exception, action: str) -> DatabaseError:
         """Return the error of our own for an error of SQLite met when doing `action`."""
-        apsw, path = self._apsw, self.path
-        if isinstance(exc, DatabaseError):
-            return exc
-        text = f"Cannot {action} in {path}: {exc}."
-        if self._is_transient(exc):
-            pids = lock_holders(path) or lock_holders(path + "-shm")
-            named = f"pid {', '.join(map(str, pids))}" if pids else "a program this host cannot name"
-            return DatabaseLocked(
-                f"Cannot {action} in {path}: it stayed locked for {self.busy_timeout_s:g} s by {named}.",
-                path=path,
-                remedy="see what that process does (ps -fp PID) and stop it, or wait; nothing was lost.",
-                pids=pids,
-            )
-        if isinstance(exc, apsw.FullError) or (isinstance(exc, apsw.IOError) and self._no_space()):
-            directory = os.path.dirname(path) or "."
-            return DatabaseFull(text, path=path, remedy=f"free space or raise the quota (df -h {directory}).")
-        if isinstance(exc, (apsw.ReadOnlyError, apsw.PermissionsError)):
-            return self._read_only()
-        if isinstance(exc, apsw.NotADBError):
-            return NotADatabase(
-                f"{path} is not an SQLite database.",
-                path=path,
-                remedy="check the path; if this should be the database, restore a copy.",
-            )
-        if isinstance(exc, apsw.CorruptError):
-            return DatabaseDamaged(
-                f"The results database {path} is damaged ({exc}). It was left as it is.",
-                path=path,
-                remedy=f"copy {path}* aside; restore a backup, or: sqlite3 {path} .recover | sqlite3 new.db",
-            )
-        if isinstance(exc, apsw.CantOpenError):
-            return DatabaseIOError(
-                text,
-                path=path,
-                remedy=f"check that {path} is a file which this user may read (ls -l {path}).",
-            )
-        return DatabaseIOError(
-            text,
-            path=path,
-            remedy="look at the kernel's messages (dmesg), check the disk and its permissions.",
-        )
-
-    def _no_space(self) -> bool:
-        with contextlib.suppress(OSError):
-            return os.statvfs(os.path.dirname(self.path) or ".").f_bavail == 0
-        return False
+        return self.ensure_open().translate(exc, action)
 
 
 def _before_fork() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .database_errors import DatabaseSchemaUnknown
 
 if TYPE_CHECKING:
-    import apsw
+    from apsw import Connection
 
 __all__ = ("COLUMNS", "STATEMENTS", "check_columns", "create_missing", "is_complete")
 
@@ -88,27 +88,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 _OLDEST_META_DATA = ("checksum", "metadata")
 
 
-def _names(connection: apsw.Connection) -> set[str]:
+def _names(connection: Connection) -> set[str]:
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'index')").fetchall()
     return {str(name) for (name,) in rows}
 
 
-def _columns(connection: apsw.Connection, table: str) -> tuple[str, ...]:
+def _columns(connection: Connection, table: str) -> tuple[str, ...]:
     return tuple(str(row[1]) for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall())
 
 
-def _replaceable_meta_data(connection: apsw.Connection) -> bool:
+def _replaceable_meta_data(connection: Connection) -> bool:
     if _columns(connection, "meta_data") != _OLDEST_META_DATA:
         return False
     return not connection.execute("SELECT 1 FROM meta_data LIMIT 1").fetchall()
 
 
-def is_complete(connection: apsw.Connection) -> bool:
+def is_complete(connection: Connection) -> bool:
     """Return whether every table and index exists."""
     return STATEMENTS.keys() <= _names(connection)
 
 
-def check_columns(connection: apsw.Connection, path: str, *, may_replace: bool) -> None:
+def check_columns(connection: Connection, path: str, *, may_replace: bool) -> None:
     """Raise DatabaseSchemaUnknown when a table that we use has other columns than ours.
 
     may_replace: an empty `meta_data` of the oldest form is no error, since `create_missing` replaces it.
@@ -127,7 +127,7 @@ def check_columns(connection: apsw.Connection, path: str, *, may_replace: bool) 
         )
 
 
-def create_missing(connection: apsw.Connection, path: str) -> None:
+def create_missing(connection: Connection, path: str) -> None:
     """Create what is missing, inside the caller's transaction."""
     check_columns(connection, path, may_replace=True)
     if _replaceable_meta_data(connection):

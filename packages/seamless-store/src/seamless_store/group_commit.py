@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    import apsw
+    from apsw import Connection
 
 __all__ = ("GroupCommit", "Request")
 
@@ -28,7 +28,7 @@ class Request(Generic[_T]):
 
     __slots__ = ("answered", "error", "leads", "operation", "value", "wake")
 
-    def __init__(self, operation: Callable[[apsw.Connection], _T]) -> None:
+    def __init__(self, operation: Callable[[Connection], _T]) -> None:
         self.operation = operation
         self.wake = threading.Event()
         self.leads = False
@@ -49,6 +49,7 @@ class GroupCommit:
     """Queue of writes. `transact(requests)` answers or fails each of them, in one transaction.
 
     acquire, release: of the writers' lock, called around each transaction.
+    afterwards: called by the leader when everybody has been answered.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class GroupCommit:
         transact: Callable[[list[Request[Any]]], None],
         acquire: Callable[[], None],
         release: Callable[[], None],
+        afterwards: Callable[[], None],
     ) -> None:
         self._transact = transact
         self._acquire = acquire
         self._release = release
+        self._afterwards = afterwards
         self.reset()
 
     def reset(self) -> None:
@@ -68,7 +71,7 @@ class GroupCommit:
         self._queue: list[Request[Any]] = []
         self._led = False
 
-    def run(self, operation: Callable[[apsw.Connection], _T]) -> _T:
+    def run(self, operation: Callable[[Connection], _T]) -> _T:
         """Return the value of the operation when it is durable, or raise its error."""
         request = Request(operation)
         with self._mutex:
@@ -79,6 +82,7 @@ class GroupCommit:
             self._await(request)
         if request.leads:
             self._lead(request)
+            self._afterwards()
         if request.error is not None:
             raise request.error
         value: _T = request.value

@@ -40,9 +40,9 @@ _live: weakref.WeakSet[ClaimSet] = weakref.WeakSet()
 class ClaimSet:
     """Claims that are dropped together. Not safe for concurrent use by several threads."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, like: str) -> None:
         self.path = path
-        self._fd = open_lock_file(path)
+        self._fd = open_lock_file(path, like=like)
         _live.add(self)
 
     def try_claim(self, key: bytes) -> bool:
@@ -108,6 +108,7 @@ class KeyClaims:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         directory, name = os.path.split(os.fspath(path))
         self.path = os.path.join(directory, f".{name}.claims")
+        self._database_path = os.fspath(path)
         self._supported: bool | None = None
 
     @property
@@ -119,7 +120,7 @@ class KeyClaims:
 
     def open(self) -> ClaimSet:
         """Return a new, empty set."""
-        return ClaimSet(self.path)
+        return ClaimSet(self.path, like=self._database_path)
 
     def _find_out(self) -> bool:
         if not hasattr(fcntl, "F_OFD_SETLK") or struct.calcsize("P") != 8:

@@ -18,56 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import execution_records as records
-from .database_connections import Connections, fetch
-from .database_errors import (
-    DatabaseArgumentInvalid,
-    DatabaseDamaged,
-    DatabaseError,
-    DatabaseReadOnly,
-    RecordDiffers,
-    RecordHasOtherResult,
-    ResultDiffersFromRecord,
-    ResultNotStored,
-    TransformationContested,
-)
+from . import execution_records, row_operations
+from .database_connections import Connections
+from .database_errors import DatabaseArgumentInvalid, DatabaseDamaged, DatabaseError, DatabaseReadOnly
+from .errors import InvalidDigest
 from .group_commit import GroupCommit, Request
 from .key_claims import ClaimSet, KeyClaims
+from .row_operations import Row
 from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
-    import apsw
+    from apsw import Connection
 
-__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase")
+__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase", "checked_row")
 
 _T = TypeVar("_T")
-_Row = tuple[str, str, str | None]  # transformation, result, record
 
 _DIGEST_BYTES = 32
-_NO_RECORD = '""'  # how the reference stores the absence of a record
-_REVERSE_ROWS_SEARCHED = 64  # a result with more reverse rows is not searched before a row is added
 _ITERATE_CHUNK = 1000
-
-_SELECT_RESULT = "SELECT result FROM transformation WHERE checksum = ?"
-_SELECT_MANY = (
-    "SELECT t.checksum, t.result FROM json_each(?) AS wanted "
-    "JOIN transformation AS t ON t.checksum = wanted.value"
-)
-_SELECT_AFTER = "SELECT rowid, checksum, result FROM transformation WHERE rowid > ? ORDER BY rowid LIMIT ?"
-_INSERT_RESULT = "INSERT INTO transformation (checksum, result) VALUES (?, ?)"
-_INSERT_REVERSE = "INSERT INTO rev_transformation (result, checksum) VALUES (?, ?)"
-_SOME_REVERSE = "SELECT checksum FROM rev_transformation WHERE result = ? LIMIT ?"
-_DELETE_REVERSE = "DELETE FROM rev_transformation WHERE result = ? AND checksum = ?"
-_SELECT_BY_RESULT = "SELECT checksum FROM transformation WHERE result = ? ORDER BY rowid"
-_SELECT_RECORD = "SELECT result, metadata FROM meta_data WHERE checksum = ?"
-_INSERT_RECORD = "INSERT INTO meta_data (checksum, result, metadata) VALUES (?, ?, ?)"
-_SELECT_CONTESTED = "SELECT 1 FROM irreproducible_transformation WHERE checksum = ? LIMIT 1"
-_SELECT_IRREPRODUCIBLE = (
-    "SELECT result, metadata FROM irreproducible_transformation WHERE checksum = ? ORDER BY id"
-)
-_INSERT_IRREPRODUCIBLE = (
-    "INSERT INTO irreproducible_transformation (result, checksum, metadata) VALUES (?, ?, ?)"
-)
 
 
 @dataclass(frozen=True)
@@ -117,7 +85,10 @@ class ResultsDatabase:
         self._connections = Connections(
             self.path, writable=writable, busy_timeout_s=busy_timeout_s, lock=self.writer_lock
         )
-        self._group = GroupCommit(self._transact, self.writer_lock.acquire, self.writer_lock.release)
+        self._pages = (0, 0)  # of the WAL: in all, and written by the last transaction
+        self._group = GroupCommit(
+            self._transact, self.writer_lock.acquire, self.writer_lock.release, self._after_commit
+        )
         _live.add(self)
 
     def open(self) -> None:
@@ -149,7 +120,7 @@ class ResultsDatabase:
     def transformation(self, tf: bytes) -> bytes | None:
         """Return the result that stands, or None."""
         key = _hex(tf)
-        rows = self._connections.read("look up a result", _SELECT_RESULT, key)
+        rows = self._connections.read("look up a result", row_operations.SELECT_RESULT, key)
         return self._digest(rows[0][0]) if rows else None
 
     def transformation_many(self, tfs: Sequence[bytes]) -> list[bytes | None]:
@@ -159,29 +130,31 @@ class ResultsDatabase:
             self._connections.ensure_open()
             return []
         wanted = '["' + '","'.join(keys) + '"]'
-        found = dict(self._connections.read("look up results", _SELECT_MANY, wanted))
+        found = dict(self._connections.read("look up results", row_operations.SELECT_MANY, wanted))
         results = {key: self._digest(result) for key, result in found.items()}
         return [results.get(key) for key in keys]
 
     def rev_transformations(self, result: bytes) -> list[bytes]:
         """Return the transformations that have this result now, oldest first."""
         key = _hex(result)
-        rows = self._connections.read("look up a result", _SELECT_BY_RESULT, key)
+        rows = self._connections.read("look up a result", row_operations.SELECT_BY_RESULT, key)
         return [self._digest(tf) for (tf,) in rows]
 
     def metadata(self, tf: bytes) -> str | None:
         """Return the execution record as JSON text, or None."""
         key = _hex(tf)
-        rows = self._connections.read("look up a record", _SELECT_RECORD, key)
+        rows = self._connections.read("look up a record", row_operations.SELECT_RECORD, key)
         return rows[0][1] if rows else None
 
     def irreproducible(self, tf: bytes, result: bytes | None = None) -> list[IrreproducibleRow]:
         """Return the contested results of a transformation, oldest first; only `result` when given."""
         key = _hex(tf)
         wanted = None if result is None else _hex(result)
-        rows = self._connections.read("look up contested results", _SELECT_IRREPRODUCIBLE, key)
+        rows = self._connections.read("look up contested results", row_operations.SELECT_IRREPRODUCIBLE, key)
         return [
-            IrreproducibleRow(bytes(tf), self._digest(found), None if record == _NO_RECORD else record)
+            IrreproducibleRow(
+                bytes(tf), self._digest(found), None if record == row_operations.NO_RECORD else record
+            )
             for found, record in rows
             if wanted in (None, found)
         ]
@@ -195,7 +168,7 @@ class ResultsDatabase:
         """Yield (transformation, result), oldest first; what is inserted meanwhile may be among them."""
         last = -1
         while True:
-            rows = self._connections.read("list results", _SELECT_AFTER, last, _ITERATE_CHUNK)
+            rows = self._connections.read("list results", row_operations.SELECT_AFTER, last, _ITERATE_CHUNK)
             for _, tf, result in rows:
                 yield self._digest(tf), self._digest(result)
             if len(rows) < _ITERATE_CHUNK:
@@ -210,10 +183,10 @@ class ResultsDatabase:
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
         """
-        prepared = [_prepared(row) for row in rows]
+        prepared = [checked_row(row) for row in rows]
         self.require_writable()
         if claimed is not None:
-            return self._write(lambda connection: _insert_all(connection, prepared))
+            return self._write(lambda connection: row_operations.insert_all(connection, prepared))
         standing: dict[str, bytes] = {}
         to_write = self._not_stored(prepared, standing)
         if to_write:
@@ -222,37 +195,34 @@ class ResultsDatabase:
                     to_write, standing
                 )  # a former holder of a claim may have stored it
                 if to_write:
-                    winners = self._write(lambda connection: _insert_all(connection, to_write))
+                    winners = self._write(lambda connection: row_operations.insert_all(connection, to_write))
                     standing.update(zip((key for key, _, _ in to_write), winners, strict=True))
         return [standing[key] for key, _, _ in prepared]
 
-    def _not_stored(self, rows: list[_Row], standing: dict[str, bytes]) -> list[_Row]:
+    def _not_stored(self, rows: list[Row], standing: dict[str, bytes]) -> list[Row]:
         """Return the rows that need a write; put the results of the others into `standing`."""
         found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
         to_write = []
         for row, winner in zip(rows, found, strict=True):
-            key, value, record = row
-            if (
-                winner is None
-                or not self._has_reverse(key, winner.hex())
-                or (
-                    record is not None and winner.hex() == value and self.metadata(bytes.fromhex(key)) is None
-                )
-            ):
+            if winner is None or not self._is_complete(row, winner.hex()):
                 to_write.append(row)
             else:
-                standing[key] = winner
+                standing[row[0]] = winner
         return to_write
 
-    def _has_reverse(self, key: str, value: str) -> bool:
-        found = self._connections.read("look up a result", _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
-        return (key,) in found or len(found) == _REVERSE_ROWS_SEARCHED
+    def _is_complete(self, row: Row, winner: str) -> bool:
+        key, value, record = row
+        limit = row_operations.REVERSE_ROWS_SEARCHED
+        found = self._connections.read("look up a result", row_operations.SELECT_REVERSE, winner, limit)
+        if (key,) not in found and len(found) < limit:
+            return False
+        return record is None or winner != value or self.metadata(bytes.fromhex(key)) is not None
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
         key, value = _hex(tf), _hex(result)
         with self._claimed({tf}):
-            self._write(lambda connection: _set_result(connection, key, value))
+            self._write(lambda connection: row_operations.set_result(connection, key, value))
 
     def put_metadata(self, tf: bytes, result: bytes, record: str) -> None:
         """Store an execution record and, if there is none, the result; nothing if it is stored already.
@@ -261,9 +231,9 @@ class ResultsDatabase:
         RecordDiffers, each with the protocol's text as `reason`.
         """
         key, value = _hex(tf), _hex(result)
-        text = records.checked(record, tf_hex=key, result_hex=value, path=self.path)
+        text = execution_records.checked(record, tf_hex=key, result_hex=value, path=self.path)
         with self._claimed({tf}):
-            self._write(lambda connection: self._put_metadata(connection, key, value, text))
+            self._write(lambda connection: row_operations.put_record(connection, self.path, key, value, text))
 
     def contest(self, tf: bytes, result: bytes) -> None:
         """Forget a result with its record, and keep both for inspection (`irreproducible`).
@@ -274,71 +244,14 @@ class ResultsDatabase:
         """
         key, value = _hex(tf), _hex(result)
         with self._claimed({tf}):
-            self._write(lambda connection: self._contest(connection, key, value))
-
-    def _put_metadata(self, connection: apsw.Connection, key: str, value: str, text: str) -> None:
-        where = f"the record of transformation {key}"
-        if fetch(connection, _SELECT_CONTESTED, key):
-            raise TransformationContested(
-                f"Did not store {where}: results of this transformation were contested.",
-                path=self.path,
-                remedy="read its contested results (irreproducible); it takes no record any more.",
-            )
-        standing = _standing(connection, key)
-        if standing not in (None, value):
-            raise ResultDiffersFromRecord(
-                f"Did not store {where}: it tells of result {value}, but {standing} is stored.",
-                path=self.path,
-                remedy="use the stored result, or contest it if it is wrong.",
-            )
-        stored = fetch(connection, _SELECT_RECORD, key)
-        if stored and stored[0][0] != value:
-            raise RecordHasOtherResult(
-                f"Did not store {where}: it tells of result {value}, the stored record of {stored[0][0]}.",
-                path=self.path,
-                remedy="use the stored result, or contest it if it is wrong.",
-            )
-        if stored and not records.equal(stored[0][1], text):
-            raise RecordDiffers(
-                f"Did not store {where}: another record of the same result is stored, and records are final.",
-                path=self.path,
-                remedy="nothing is to be done: the first record stays.",
-            )
-        if not stored:
-            fetch(connection, _INSERT_RECORD, key, value, text)
-            if standing is None:
-                fetch(connection, _INSERT_RESULT, key, value)
-            _ensure_reverse(connection, key, value, is_new=standing is None)
-
-    def _contest(self, connection: apsw.Connection, key: str, value: str) -> None:
-        standing = _standing(connection, key)
-        if standing not in (None, value):
-            raise ResultNotStored(
-                f"Did not contest result {value} of transformation {key}: the stored result is {standing}.",
-                path=self.path,
-                remedy="contest the stored result, if that is the wrong one.",
-            )
-        stored = fetch(connection, _SELECT_RECORD, key)
-        if stored and stored[0][0] != value:
-            error = RecordHasOtherResult(
-                f"Did not contest result {value} of transformation {key}: its record is of {stored[0][0]}.",
-                path=self.path,
-                remedy="contest the result that the record tells of.",
-            )
-            error.reason = "Stored metadata result does not match irreproducible result"
-            raise error
-        record = stored[0][1] if stored else _NO_RECORD
-        if (value, record) not in fetch(connection, _SELECT_IRREPRODUCIBLE, key):
-            fetch(connection, _INSERT_IRREPRODUCIBLE, value, key, record)
-        fetch(connection, "DELETE FROM transformation WHERE checksum = ?", key)
-        fetch(connection, _DELETE_REVERSE, value, key)
-        fetch(connection, "DELETE FROM meta_data WHERE checksum = ?", key)
+            self._write(lambda connection: row_operations.contest(connection, self.path, key, value))
 
     def _claimed(self, tfs: set[bytes]) -> _Claimed:
         return _Claimed(self.claims, sorted(tfs), self._busy_timeout_s, needed=self.writable)
 
-    def _write(self, operation: Callable[[apsw.Connection], _T]) -> _T:
+    def _write(self, operation: Callable[[Connection], _T]) -> _T:
         self.require_writable()
+        self._connections.ensure_open()
         return self._group.run(operation)
 
     def _transact(self, requests: list[Request[Any]]) -> None:
@@ -347,14 +260,14 @@ class ResultsDatabase:
         outcomes: list[tuple[Request[Any], Any, DatabaseError | None]] = []
         with self._connections.writer() as connection:
             try:
-                self._connections.patiently(connection, "BEGIN IMMEDIATE", deadline, self._clock)
+                self._connections.patiently("BEGIN IMMEDIATE", deadline, self._clock)
                 try:
                     for request in requests:
                         try:
                             outcomes.append((request, request.operation(connection), None))
                         except DatabaseError as exc:
                             outcomes.append((request, None, exc))
-                    self._connections.patiently(connection, "COMMIT", deadline, self._clock)
+                    self._connections.patiently("COMMIT", deadline, self._clock)
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK").fetchall()
@@ -363,11 +276,17 @@ class ResultsDatabase:
                 self._connections.drop_writer()
                 raise self._connections.translate(exc, "write results") from exc
             self.commits += 1
+            self._pages = self._connections.pages_in_wal()
         for request, value, error in outcomes:
             if error is None:
                 request.answer(value)
             else:
                 request.fail(error)
+
+    def _after_commit(self) -> None:
+        """Called by the leader when the others have their answers and the writers' lock is free."""
+        pages, self._pages = self._pages, (0, 0)
+        self._connections.checkpoint_if_due(*pages)
 
     def _digest(self, text: str) -> bytes:
         try:
@@ -413,63 +332,21 @@ class _Claimed:
 def _hex(digest: bytes) -> str:
     if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
         found = f"{len(digest)} bytes" if isinstance(digest, bytes) else type(digest).__name__
-        raise DatabaseArgumentInvalid(
+        raise InvalidDigest(
             f"A checksum must be {_DIGEST_BYTES} bytes, not {found}: {digest!r:.80}.",
             remedy="pass bytes.fromhex(text) of its 64 hex digits.",
         )
     return digest.hex()
 
 
-def _prepared(row: ResultRow) -> _Row:
+def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
+    """Return the row as it is stored: transformation, result, record. Raises for what is no row."""
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
         raise DatabaseArgumentInvalid(
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
             remedy="pass ResultRow(transformation, result, record).",
         )
     return _hex(row.transformation), _hex(row.result), row.record
-
-
-def _standing(connection: apsw.Connection, key: str) -> str | None:
-    rows = fetch(connection, _SELECT_RESULT, key)
-    return rows[0][0] if rows else None
-
-
-def _insert_all(connection: apsw.Connection, rows: list[_Row]) -> list[bytes]:
-    return [_insert(connection, *row) for row in rows]
-
-
-def _insert(connection: apsw.Connection, key: str, value: str, record: str | None) -> bytes:
-    found = _standing(connection, key)
-    standing = value if found is None else found
-    if found is None:
-        fetch(connection, _INSERT_RESULT, key, value)
-    _ensure_reverse(connection, key, standing, is_new=found is None)
-    if record is not None and standing == value and not fetch(connection, _SELECT_RECORD, key):
-        fetch(connection, _INSERT_RECORD, key, value, record)
-    return bytes.fromhex(standing)
-
-
-def _ensure_reverse(connection: apsw.Connection, key: str, value: str, *, is_new: bool) -> None:
-    """Add the reverse row unless it is there.
-
-    There is no index on both columns, so only results with few rows are searched. In a longer list the row
-    of a new transformation is absent, unless the reference left a stale one: then there are two, which the
-    reference makes itself and no look-up here returns.
-    """
-    found = fetch(connection, _SOME_REVERSE, value, _REVERSE_ROWS_SEARCHED)
-    if (key,) in found or (len(found) == _REVERSE_ROWS_SEARCHED and not is_new):
-        return
-    fetch(connection, _INSERT_REVERSE, value, key)
-
-
-def _set_result(connection: apsw.Connection, key: str, value: str) -> None:
-    standing = _standing(connection, key)
-    if standing is None:
-        fetch(connection, _INSERT_RESULT, key, value)
-    elif standing != value:
-        fetch(connection, "UPDATE transformation SET result = ? WHERE checksum = ?", value, key)
-        fetch(connection, _DELETE_REVERSE, standing, key)
-    _ensure_reverse(connection, key, value, is_new=standing != value)
 
 
 _live: weakref.WeakSet[ResultsDatabase] = weakref.WeakSet()

@@ -27,7 +27,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from .database_errors import DatabaseArgumentInvalid, DatabaseLocked, WriteBehindClosed, WriteBehindFailed
-from .results_database import ResultRow, ResultsDatabase
+from .errors import InvalidDigest
+from .results_database import ResultRow, ResultsDatabase, checked_row
 
 if TYPE_CHECKING:
     from .key_claims import ClaimSet
@@ -133,6 +134,7 @@ class WriteBehind:
         """
         _check_buffers(buffers)
         row = ResultRow(tf, result, record)
+        checked_row(row)
         if not self._ready:
             self._database.require_writable()
             self._database.open()
@@ -328,10 +330,10 @@ class WriteBehind:
             try:
                 self._write_once(batch)
                 return
-            except Exception:
+            except Exception as exc:
                 if attempt == _ATTEMPTS:
                     raise
-                _log.warning("writing %d rows failed, will try again", len(batch.rows), exc_info=True)
+                _log.warning("writing %d results failed, will try again: %s", len(batch.rows), exc)
             time.sleep(pause_s)
             pause_s *= 2
 
@@ -437,7 +439,7 @@ def _size_bytes(part: Part) -> int:
 def _check_buffers(buffers: Sequence[Item]) -> None:
     for digest, parts in buffers:
         if type(digest) is not bytes or len(digest) != 32:
-            raise DatabaseArgumentInvalid(
+            raise InvalidDigest(
                 f"A buffer's checksum must be 32 bytes, not {digest!r:.80}.",
                 remedy="pass bytes.fromhex(text) of its 64 hex digits.",
             )
@@ -463,8 +465,8 @@ def _at_exit() -> None:
         if not queue._closed:
             try:
                 queue.close()
-            except Exception:
-                _log.exception("results were lost at exit")
+            except Exception as exc:
+                _log.error("results are lost at exit: %s", exc)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

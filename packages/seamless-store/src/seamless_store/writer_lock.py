@@ -55,10 +55,13 @@ def lock_holders(path: str | os.PathLike[str]) -> tuple[int, ...]:
     return tuple(sorted(pids))
 
 
-def open_lock_file(path: str) -> int:
-    """Open a lock file, made when missing; for reading only where its owner allows no more."""
+def open_lock_file(path: str, *, like: str, may_be_read_only: bool = False) -> int:
+    """Open a lock file, made when missing with the mode of the file `like`, if that exists.
+
+    may_be_read_only: flock needs no permission to write.
+    """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return _open_or_make(path, like)
     except FileNotFoundError as exc:
         raise DatabaseMissing(
             f"Cannot make the lock file {path}: its directory does not exist (any more).",
@@ -69,14 +72,23 @@ def open_lock_file(path: str) -> int:
         if exc.errno not in _DENIED:
             raise
         denied = exc
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        raise DatabaseReadOnly(
-            f"Cannot open the lock file {path}: {denied.strerror}.",
-            path=path,
-            remedy=f"make {os.path.dirname(path)} writable for this user, or open with writable=False.",
-        ) from denied
+    if may_be_read_only:
+        with contextlib.suppress(OSError):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    raise DatabaseReadOnly(
+        f"Cannot open the lock file {path}: {denied.strerror}.",
+        path=path,
+        remedy=f"make it and {os.path.dirname(path)} writable for this user, or open with writable=False.",
+    ) from denied
+
+
+def _open_or_make(path: str, like: str) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # another user was faster: it is theirs
+        os.fchmod(fd, os.stat(like).st_mode & 0o666)
+    return fd
 
 
 class _Turn:
@@ -99,6 +111,7 @@ class WriterLock:
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> None:
         directory, name = os.path.split(os.fspath(path))
         self.path = os.path.join(directory, f".{name}.writers")
+        self._database_path = os.fspath(path)
         self._waiting_path = os.path.join(directory, f".{name}.waiting")
         self._timeout_s = timeout_s
         self._writers_fd = -1
@@ -301,9 +314,12 @@ class WriterLock:
 
     def _open_files(self) -> None:
         if self._writers_fd < 0:
-            self._writers_fd = open_lock_file(self.path)
+            self._writers_fd = self._open(self.path)
         if self._waiting_fd < 0:
-            self._waiting_fd = open_lock_file(self._waiting_path)
+            self._waiting_fd = self._open(self._waiting_path)
+
+    def _open(self, path: str) -> int:
+        return open_lock_file(path, like=self._database_path, may_be_read_only=True)
 
     def _close_files(self) -> None:
         for fd in (self._writers_fd, self._waiting_fd):

@@ -22,7 +22,7 @@ __all__ = ("CodeContext", "is_source_of")
 _FUTURE_FLAGS = 0x1FE0000  # CO_FUTURE_DIVISION ... CO_FUTURE_ANNOTATIONS, as in Include/cpython/code.h
 _KIND_FLAGS = 0x2AC  # CO_VARARGS, CO_VARKEYWORDS, CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 _NEW_LOCALS = 0x2  # CO_NEWLOCALS: a function, not the body of a class
-_HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING, Python >= 3.13
+_HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING, Python >= 3.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ def is_source_of(
 ) -> bool:
     """Return whether a syntax tree is that of a function in memory.
 
-    node: without decorators. imported_names: gives the names that imports at the top level of the function's
+    node: without decorators, its lines numbered as in the file (Python 3.13 keeps those of classes).
+    imported_names: gives the names that imports at the top level of the function's
         module bind; Python compiles calls of their members in another way. Asked only when needed.
     """
     context = CodeContext.of(function)
@@ -136,9 +137,9 @@ def _equal(a: CodeType, b: CodeType) -> bool:
 
 
 def _without_docstring(code: CodeType) -> tuple[Any, ...]:
-    """Drop the docstring; before Python 3.13 the first constant of a `def` is its docstring or None."""
+    """Drop the docstring; before Python 3.14 the first constant of a `def` is its docstring or None."""
     constants = code.co_consts
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         has_docstring = bool(code.co_flags & _HAS_DOCSTRING)
     else:
         is_class = code.co_flags & _NEW_LOCALS == 0

@@ -107,7 +107,7 @@ def source_lines(function: FunctionType) -> list[str]:
 
 def _capture_def(function: FunctionType, lines: list[str]) -> SourceCode:
     for text, first_line in _def_candidates(function, lines):
-        node = _single_def(text, function.__code__.co_name)
+        node = _single_def(text, function.__code__.co_name, first_line)
         if node is None:
             continue
         if is_source_of(function, node, lambda: _imported_names(lines)):
@@ -182,11 +182,11 @@ def _dedent_outside_strings(block: list[str], node: ast.FunctionDef) -> str:
     return "\n".join(result)
 
 
-def _single_def(text: str, name: str) -> ast.FunctionDef | None:
+def _single_def(text: str, name: str, first_line: int) -> ast.FunctionDef | None:
     tree = _parse(text)
     if tree is None or len(tree.body) != 1:
         return None
-    node = tree.body[0]
+    node = ast.increment_lineno(tree, first_line - 1).body[0]
     if isinstance(node, ast.FunctionDef) and node.name == name and not node.decorator_list:
         return node
     return None

@@ -92,10 +92,8 @@ def _write_pin(
                 f"argument {name!r} is a container with arrays in it, which has no form as a file: "
                 "pass each array as an argument of its own, or a folder"
             )
-    if pin.celltype in ("deepcell", "checksum"):
-        value = deserialize(buffer, "plain")  # the checksums themselves
-    else:
-        value = pin_value(pin, request)
+    is_checksums = pin.celltype in ("deepcell", "checksum")  # written as they are
+    value = deserialize(buffer, "plain") if is_checksums else pin_value(pin, request)
     _write_value(name, parts, value, directory, written)
 
 

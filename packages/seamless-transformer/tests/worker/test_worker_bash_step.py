@@ -30,9 +30,9 @@ def test_working_directory_is_fresh_private_and_removed(bench, temporary_directo
 
 
 def test_process_stays_in_its_own_working_directory(bench):
-    before = os.getcwd()
+    before = Path.cwd()
     bench.bash("cd /; echo x > $OLDPWD/RESULT")
-    assert os.getcwd() == before
+    assert Path.cwd() == before
 
 
 def test_standard_input_is_empty(bench):
@@ -200,7 +200,7 @@ def test_command_that_changes_a_stored_input_is_an_error(bench):
         bench.run("echo changed > a; echo x > RESULT", language="bash", result="bytes", entries=entries)
 
 
-@pytest.fixture()
+@pytest.fixture
 def conda_root(tmp_path):
     root = tmp_path / "conda"
     script = root / "etc" / "profile.d" / "conda.sh"

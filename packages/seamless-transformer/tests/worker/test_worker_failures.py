@@ -62,7 +62,10 @@ def test_library_frames_below_the_step_are_kept(bench):
 
 
 def test_cause_and_context_are_trimmed_and_kept(bench):
-    code = "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError as exc:\n        raise ValueError('x') from exc\n"
+    code = (
+        "def f():\n    try:\n        1 / 0\n"
+        "    except ZeroDivisionError as exc:\n        raise ValueError('x') from exc\n"
+    )
     text = bench.failure(code).user_traceback
     assert "direct cause" in text
     assert "1 / 0" in text
@@ -145,3 +148,19 @@ def test_failure_of_an_inner_step_does_not_end_the_outer_one(bench):
         assert bench.value("import builtins\nresult = builtins._inner()") == "went on"
     finally:
         del builtins._inner
+
+
+def test_exception_with_misleading_attributes_is_reported(bench):
+    code = "class Odd(Exception):\n    exceptions = (1, 'x')\n\nraise Odd('odd')\n"
+    assert "Odd: odd" in bench.failure(code).user_traceback
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with Python 3.11")
+def test_members_of_an_exception_group_are_trimmed_too(bench):
+    code = (
+        "try:\n    1 / 0\nexcept ZeroDivisionError as exc:\n    inner = exc\n"
+        "raise ExceptionGroup('many', [inner])\n"
+    )
+    text = bench.failure(code).user_traceback
+    assert "1 / 0" in text
+    assert "seamless_worker" not in text

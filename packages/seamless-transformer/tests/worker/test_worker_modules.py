@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = {
     "__init__": "from .core import run\nfrom . import util\nNAME = __name__\n",
-    "core": "from . import util\nfrom pkg import __name__ as package_name\ndef run(v):\n    return util.twice(v) + 1\n",
+    "core": "from . import util\nfrom pkg import __name__ as n\ndef run(v):\n    return util.twice(v) + 1\n",
     "util": "from .sub.deep import FACTOR\ndef twice(v):\n    return FACTOR * v\n",
     "sub": "from .deep import FACTOR as OTHER\n",
     "sub.deep": "from ..limits import LIMIT\nFACTOR = LIMIT\n",
@@ -97,8 +97,8 @@ def test_module_that_fails_shows_its_own_line(bench):
 def test_failed_module_can_be_imported_again_by_the_step(bench):
     package = {"__init__": "", "bad": "import builtins\nbuiltins.nothing_like_this\n"}
     code = (
-        "n = 0\nfor _ in range(2):\n    try:\n        import pkg.bad\n    except AttributeError:\n        n += 1\n"
-        "result = n\n"
+        "n = 0\nfor _ in range(2):\n    try:\n        import pkg.bad\n"
+        "    except AttributeError:\n        n += 1\nresult = n\n"
     )
     assert bench.value(code, entries={"pkg": bench.module(package)}) == 2
 

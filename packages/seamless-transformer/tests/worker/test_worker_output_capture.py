@@ -71,7 +71,8 @@ def test_inner_step_is_captured_by_itself_and_by_the_outer_one(bench):
 def test_redirection_by_the_step_itself_wins(bench, capsys):
     code = (
         "import contextlib, io\nkept = io.StringIO()\n"
-        "with contextlib.redirect_stdout(kept):\n    print('caught')\nprint('free')\nresult = kept.getvalue()\n"
+        "with contextlib.redirect_stdout(kept):\n    print('caught')\n"
+        "print('free')\nresult = kept.getvalue()\n"
     )
     assert bench.value(code) == "caught\n"
     assert capsys.readouterr().out == "free\n"

@@ -7,6 +7,7 @@ from types import CodeType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from seamless.step import SourceLocation
 from seamless_worker import python_code
 from seamless_worker.python_code import cached_code, compile_code
 
@@ -32,7 +33,7 @@ def test_mode_of_code(text, mode):
 
 
 def test_async_def_is_refused_with_a_way_out():
-    with pytest.raises(TypeError, match="asyncio.run"):
+    with pytest.raises(TypeError, match=r"asyncio\.run"):
         compile_code("async", None, "async def f():\n    pass\n")
 
 
@@ -75,3 +76,21 @@ def test_unknown_future_feature_is_a_syntax_error():
 def test_any_text_compiles_or_is_refused_as_such(text):
     with contextlib.suppress(SyntaxError, ValueError):  # anything else is a failure
         compile_code("any" + text, None, text)
+
+
+def test_source_stays_shown_while_one_of_two_users_is_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(python_code, "MAX_CACHED_CODES", 2)
+    elsewhere = SourceLocation(str(tmp_path / "missing.py"), 1)
+    compile_code("shared", elsewhere, "x = 1\n")
+    compile_code("shared", None, "x = 1\n")
+    compile_code("third", None, "x = 1\n")
+    assert cached_code("shared", elsewhere) is None
+    assert linecache.cache["transformer-in-process-shared"][2] == ["x = 1\n"]
+
+
+def test_code_shown_in_its_own_file_does_not_hide_that_of_another_user(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("x = 1\n")
+    compile_code("both", None, "x = 1\n")
+    compile_code("both", SourceLocation(str(file), 1), "x = 1\n")
+    assert "transformer-in-process-both" in linecache.cache
