@@ -51,7 +51,7 @@ class _WorkCount:
     __slots__ = ("_count", "_lock", "_retire")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may leave while this thread enters
         self._count = 0
         self._retire: ActiveSet | None = None
 

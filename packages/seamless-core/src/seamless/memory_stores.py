@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ResultConflict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .buffer import Buffer
     from .buffer_cache import BufferCache
     from .checksum import Checksum

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .definition_errors import BadEnvironment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("Environment",)
 
@@ -147,6 +149,8 @@ def _mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any] | Non
 
 def _read_text(conda: str | Path | _TextFile) -> tuple[str, str]:
     """Return the text of a conda description, and what to call it in messages."""
+    from pathlib import Path
+
     if isinstance(conda, Path):
         return conda.read_text(encoding="utf-8"), str(conda)
     if isinstance(conda, str):

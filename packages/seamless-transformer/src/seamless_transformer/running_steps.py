@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .nodes import NodeState
 from .transformation_errors import StepCycleError
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class RunningStep:
         self.stopping = False  # the work is asked to stop
         self.running_here = False
         self.stop_elsewhere: Callable[[], object] | None = None
+
+    @property
+    def is_led(self) -> bool:
+        """Whether somebody is at work; False when a KeyboardInterrupt hit between two lines of ours."""
+        return self.leader._state == NodeState.ACTIVE
 
     def stop(self) -> None:
         """Ask the work to stop."""
@@ -80,8 +86,10 @@ class RunningSteps:
         """
         with self._lock:
             running = self._running.get(tf_checksum)
-            if running is None:
+            if running is None or not running.is_led:
                 step = self._running[tf_checksum] = RunningStep(tf_checksum, transformation, parent)
+                if running is not None:
+                    _take_over(step, running)
                 if parent is not None:
                     parent.waits_for.append(step)
                 return step
@@ -119,6 +127,18 @@ class RunningSteps:
                 for transformation in (step.leader, *(follower for follower, _ in step.followers)):
                     transformation._canceled = True
             return step
+
+
+def _take_over(step: RunningStep, abandoned: RunningStep) -> None:
+    """Let those who wait for a run that nobody leads any more wait for the new one."""
+    step.followers, abandoned.followers = abandoned.followers, []
+    for _, parent in step.followers:
+        if parent is not None:
+            parent.waits_for.remove(abandoned)
+            parent.waits_for.append(step)
+    if abandoned.parent is not None:
+        abandoned.parent.waits_for.remove(abandoned)
+        abandoned.parent = None
 
 
 def _reaches(start: RunningStep, goal: RunningStep) -> bool:

@@ -35,11 +35,6 @@ def run_here(transformation: Transformation) -> bool:
     active = transformation._active
     tf_checksum = transformation._tf
     assert tf_checksum is not None
-    known = active.results.get(tf_checksum)
-    if known is not None:
-        counting.add("hits")
-        transformation._succeed(known)
-        return True
     step = running_steps.lead_or_follow(tf_checksum, transformation, transformation._inside)
     if step is None:
         counting.add("shared")
@@ -49,7 +44,9 @@ def run_here(transformation: Transformation) -> bool:
         if transformation._canceled:
             _give_back(step)
             return True
-        known = active.results.get(tf_checksum)
+        known = active.results.get(
+            tf_checksum
+        )  # only now: a run that ended before is found, one that goes on is led
         if known is None:
             executor = None if transformation._definition.local else active.executor
             return (
@@ -62,7 +59,7 @@ def run_here(transformation: Transformation) -> bool:
     except BaseException:
         _give_back(step)
         raise
-    counting.add("hits")  # it ended between the look-up and now
+    counting.add("hits")
     result = known
     _end(step, lambda each: each._succeed(result))
     return True

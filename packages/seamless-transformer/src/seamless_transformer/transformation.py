@@ -385,7 +385,8 @@ class Transformation(Node):
     def _succeed(self, result: Checksum, buffer: Buffer | None = None) -> None:
         self._result = result
         self._result_buffer = buffer if self._definition.scratch else None
-        self._buffers = []
+        if self._active.persistent:  # elsewhere this step may be all that can bring an evicted result back
+            self._buffers = []
         self._from_steps = dict.fromkeys(self._from_steps)
         self._leave()
 

@@ -316,3 +316,32 @@ def test_what_a_nested_step_prints_goes_out_once(nesting, load, capsys):
     assert capsys.readouterr().out == "outer\ninner\n"
     assert direct(module.outer)(1, module.__name__) == 1
     assert capsys.readouterr().out == ""
+
+
+def test_a_long_chain_that_never_ran_is_let_go_of_without_recursion(script):
+    done = script.run(
+        """
+        from seamless.transformer import delayed
+
+        step = delayed("a")
+        step.celltypes.a = "int"
+        step.celltypes.result = "int"
+        tf = step(a=0)
+        for _ in range(30_000):
+            tf = step(a=tf)
+        del tf
+        print("done")
+        """
+    )
+    assert (done.stdout, done.returncode) == ("done\n", 0)
+
+
+def test_a_run_whose_leader_vanished_between_two_lines_is_taken_over(counted):
+    from seamless_transformer.running_steps import running_steps
+
+    abandoned = add(20, 1)
+    running_steps.lead_or_follow(abandoned.construct(), abandoned, None)
+    with counted() as count:
+        assert add(20, 1).run() == 21
+    assert count.executed == 1
+    assert running_steps._running == {}

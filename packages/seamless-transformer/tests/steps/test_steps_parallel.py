@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import resource
 import sys
 import time
@@ -231,7 +232,7 @@ def test_an_iterator_is_listed_before_the_start(run):
 @BOTH
 def test_on_error_raise(run):
     items = TransformationList([sometimes(n) for n in range(4)], show_progress=False, on_error="raise")
-    with pytest.raises(RuntimeError, match="^Transformation 1 failed:\nTraceback"):
+    with pytest.raises(RuntimeError, match=r"^Transformation 1 failed:\nTraceback"):
         run(items)
 
 
@@ -300,9 +301,8 @@ def test_twenty_thousand_trivial_steps_take_little_memory():
 
 def test_a_stage_is_selected_first(monkeypatch):
     chosen = []
-    import seamless_transformer.parallel as module
-
     list(parallel([square(1)]))
+    module = importlib.import_module("seamless_transformer.parallel")
     monkeypatch.setattr(module, "_set_stage", lambda stage, substage: chosen.append((stage, substage)))
     list(parallel([square(1)], stage="build", substage="one"))
     assert chosen == [("build", "one")]

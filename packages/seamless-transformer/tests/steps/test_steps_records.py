@@ -122,12 +122,8 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 PROPERTY = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def canonical(value):
-    return repr(value).replace("True", "true").replace("-0.0", "-0.0")
 
 
 @PROPERTY
