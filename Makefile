@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 WHEELHOUSE ?= wheelhouse
-DEMO ?= examples/first_steps.py
+DEMO ?= examples/demo.py
 ARGS ?=
 
 override VENV := $(abspath $(VENV))
@@ -59,7 +59,7 @@ wheels: $(STAMP) ## build our wheels into wheelhouse/ (ALL=1: with every third-p
 ifdef ALL
 	@$(UV) pip install --quiet --constraints constraints.txt pip
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --constraint constraints.txt \
-		--find-links $(WHEELHOUSE) --wheel-dir $(WHEELHOUSE) seamless-suite
+		--find-links $(WHEELHOUSE) --wheel-dir $(WHEELHOUSE) $(WHEELHOUSE)/*.whl
 endif
 
 constraints: $(STAMP) ## choose the newest third-party versions again (UPGRADE= keeps what is there)

@@ -151,7 +151,11 @@ def _processes_of_run(run: str) -> dict[int, str]:
 
 def _command_line(pid: int) -> str:
     """Return the command line; empty for a process that is gone or has ended and waits for its parent."""
-    return _read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ").strip()
+    name, _, state = _read(Path(f"/proc/{pid}/stat")).partition("(")[2].rpartition(") ")
+    if not state or state.startswith(("Z", "X")):
+        return ""
+    arguments = _read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ").strip()
+    return arguments or name  # a process that is about to exec has no arguments for a moment
 
 
 def _read(path: Path) -> str:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
-from .harness import all_benchmarks, run_benchmark
+from .harness import Outcome, all_benchmarks, run_benchmark
 from .machine import describe, machine_line
 from .peers import BENCH_DIR, Peers
 from .report import as_json, as_table
+
+COMMITTED = Path(__file__).with_name("figures.json")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--peers", metavar="P,P", help="only these: ours, reference, joblib, floor")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every case")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--compare", type=Path, metavar="FILE", default=COMMITTED, help="earlier figures")
     parser.add_argument("--check", action="store_true", help="exit 1 when a budget is missed")
     options = parser.parse_args(argv)
     unknown = [name for name in options.names if name not in known]
@@ -47,18 +51,28 @@ def main(argv: list[str] | None = None) -> int:
     BENCH_DIR.mkdir(exist_ok=True)
     machine = describe(BENCH_DIR)
     print(machine_line(machine), flush=True)
-    outcomes = []
-    for name, (module, benchmark) in chosen.items():
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        outcomes.append(
-            run_benchmark(module, benchmark, peers, large=options.large, rounds=options.rounds, only=only)
-        )
-    print(as_table(outcomes))
-    if options.json:
-        options.json.write_text(json.dumps(as_json(machine, outcomes), indent=1) + "\n")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended and removed
+    outcomes: list[Outcome] = []
+    try:
+        for name, (module, benchmark) in chosen.items():
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            outcomes.append(Outcome(benchmark))
+            run_benchmark(module, outcomes[-1], peers, large=options.large, rounds=options.rounds, only=only)
+    finally:
+        _hand_over(machine, outcomes, options)
     if any(label.split()[0] == "ours" for outcome in outcomes for label in outcome.failed):
         return 1
     return 1 if options.check and any(outcome.breaks_promise() for outcome in outcomes) else 0
+
+
+def _hand_over(machine: dict[str, object], outcomes: list[Outcome], options: argparse.Namespace) -> None:
+    """Print the table and write the JSON value, of what was measured even if the run was interrupted."""
+    before = json.loads(options.compare.read_text()) if options.compare.exists() else None
+    if before:
+        print(f"before ({options.compare.name}): {machine_line(before['machine'])}")
+    print(as_table(outcomes, before))
+    if options.json:
+        options.json.write_text(json.dumps(as_json(machine, outcomes), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -82,17 +82,16 @@ def all_benchmarks() -> dict[str, tuple[str, Benchmark]]:
 
 def run_benchmark(
     module: str,
-    benchmark: Benchmark,
+    outcome: Outcome,
     peers: Peers,
     *,
     large: bool = False,
     rounds: int | None = None,
     only: frozenset[str] | None = None,
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
-) -> Outcome:
-    """Run all cases; a peer that fails or is missing leaves its case and the others go on."""
-    outcome = Outcome(benchmark)
-    for case in benchmark.cases:
+) -> None:
+    """Run all cases into `outcome`; a peer that fails or is missing leaves its case, the others go on."""
+    for case in outcome.benchmark.cases:
         if case.large and not large:
             continue
         for round_number in range(rounds or case.rounds):
@@ -101,7 +100,6 @@ def run_benchmark(
                 if (only and peer not in only) or label in outcome.missing or label in outcome.failed:
                     continue
                 _run_once(module, case, peer, label, peers, outcome, say, round_number)
-    return outcome
 
 
 def _run_once(

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ __all__ = (
     "each_us",
     "peak_memory",
     "percentile",
+    "reference_database_port",
     "salt",
     "use_cache",
     "workload_main",
@@ -105,3 +107,26 @@ def _status_mib(field: str) -> float:
         if line.startswith(field + ":"):
             return int(line.split()[1]) / 1024
     raise RuntimeError(f"/proc/self/status has no field {field}")
+
+
+def reference_database_port(path: str | Path) -> int:
+    """Return the port of the reference's database server for this file; start it at the first call.
+
+    Its status file lies where a launcher's would, so that the harness ends it after the run.
+    """
+    states = Path.home() / ".remote-http-launcher" / "server"
+    state = states / "bench-database.json"
+    if not state.exists():
+        states.mkdir(parents=True, exist_ok=True)
+        command = ["seamless-database", str(path), "--port-range", "20000", "60000", "--host", "127.0.0.1"]
+        command += ["--writable", "--status-file", str(state), "--timeout", "600"]
+        state.write_text(json.dumps({"status": "starting"}))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        state.write_text(json.dumps({"status": "starting", "pid": process.pid}))
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        answer = json.loads(state.read_text() or "{}")
+        if answer.get("status") == "running":
+            return int(answer["port"])
+        time.sleep(0.02)
+    raise RuntimeError(f"the reference's database server did not start: {state.read_text()}")

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ("PeerFailed", "PeerMissing", "Peers", "RunOutput")
+__all__ = ("PeerFailed", "PeerMissing", "Peers", "RunOutput", "signal_launched_servers")
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH_DIR = ROOT / ".bench"
@@ -109,40 +109,43 @@ def _scratch() -> Iterator[Path]:
     try:
         yield scratch
     finally:
-        stop_launched_servers(scratch)
+        _stop_launched_servers(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run_in_group(command: list[str], cwd: Path, env: dict[str, str], timeout_s: float, what: str) -> str:
-    with open(cwd / "stderr", "w+") as stderr:
+    with open(cwd / "stdout", "w") as stdout, open(cwd / "stderr", "w") as stderr:
         process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-            text=True, start_new_session=True,
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+            start_new_session=True,
         )  # fmt: skip
         try:
-            stdout, _ = process.communicate(timeout=timeout_s)
+            returncode = process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             raise PeerFailed(f"{what} took longer than {timeout_s:g} s and was ended") from None
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the session that we made: its children too
             process.wait()
-        stderr.seek(0)
-        story = stderr.read()
-    if process.returncode:
+    if returncode:
+        story = (cwd / "stderr").read_text()
         kind = PeerMissing if any(mark in story for mark in MISSING_MARKS) else PeerFailed
-        raise kind(f"{what} ended with exit code {process.returncode}:\n{story[-2000:]}")
-    return stdout
+        raise kind(f"{what} ended with exit code {returncode}:\n{story[-2000:]}")
+    return (cwd / "stdout").read_text()
 
 
-def stop_launched_servers(scratch: Path) -> None:
-    """Stop what a launcher started with its state below this scratch home, and wait for the end of each."""
+def signal_launched_servers(scratch: Path) -> list[int]:
+    """Ask the servers to end that a launcher started with its state below this scratch home."""
     states = scratch.glob("home/.remote-http-launcher/server/*.json")
     pids = [pid for state in states for pid in [_launched_pid(state)] if pid is not None]
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
+    return pids
+
+
+def _stop_launched_servers(scratch: Path) -> None:
     deadline = time.monotonic() + STOP_DEADLINE_S
-    for pid in pids:
+    for pid in signal_launched_servers(scratch):
         while Path(f"/proc/{pid}").exists():
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)

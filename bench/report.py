@@ -5,22 +5,26 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from .harness import Outcome, Verdict
 
 __all__ = ("as_json", "as_table")
 
 PEERS = ("ours", "reference", "joblib", "floor")
-RATIOS = ("REF/OURS", "JOBLIB/OURS", "OURS/FLOOR")
+RATIOS = ("REF/OURS", "JOBLIB/OURS", "OURS/FLOOR", "OURS/BEFORE")
 HEADER = ("FIGURE", "UNIT", *(name.upper() for name in PEERS), *RATIOS, "BUDGET")
 
 
-def as_table(outcomes: Sequence[Outcome]) -> str:
-    """Return one row a figure: medians with [min max], ratios (medians of paired ones), budgets."""
+def as_table(outcomes: Sequence[Outcome], before: dict[str, Any] | None = None) -> str:
+    """Return one row a figure: medians with [min max], ratios (medians of paired ones), budgets.
+
+    before: what `as_json` gave for an earlier run, to compare ours with.
+    """
     rows = [HEADER]
     for outcome in outcomes:
         rows.append((f"[{outcome.benchmark.name}]", *[""] * (len(HEADER) - 1)))
-        rows += [_row(outcome, figure) for figure in outcome.figures()]
+        rows += [_row(outcome, figure, before or {}) for figure in outcome.figures()]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -28,13 +32,20 @@ def as_table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*lines, "", *_summary(outcomes)])
 
 
-def _row(outcome: Outcome, figure: str) -> tuple[str, ...]:
+def _row(outcome: Outcome, figure: str, before: dict[str, Any]) -> tuple[str, ...]:
     cells = [_sample_cell(outcome.samples.get(peer, {}).get(figure)) for peer in PEERS]
     ratios = [_inverse(outcome.ratio(figure, "reference")), _inverse(outcome.ratio(figure, "joblib"))]
-    ratios.append(outcome.ratio(figure, "floor"))
+    ratios += [outcome.ratio(figure, "floor"), _ratio_to_before(outcome, figure, before)]
     verdicts = [_verdict_text(v) for v in outcome.verdicts() if v.budget.figure == figure]
     ratio_cells = ["-" if ratio is None else f"{ratio:.3g}x" for ratio in ratios]
     return (figure, outcome.benchmark.unit(figure), *cells, *ratio_cells, "; ".join(verdicts))
+
+
+def _ratio_to_before(outcome: Outcome, figure: str, before: dict[str, Any]) -> float | None:
+    benchmark = before.get("benchmarks", {}).get(outcome.benchmark.name, {})
+    then = benchmark.get("samples", {}).get("ours", {}).get(figure)
+    now = outcome.median("ours", figure)
+    return now / statistics.median(then) if then and now is not None and statistics.median(then) else None
 
 
 def _inverse(ratio: float | None) -> float | None:

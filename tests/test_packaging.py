@@ -126,7 +126,7 @@ def _importable(python: Path, names: Iterable[str], environment: Mapping[str, st
         "[importlib.import_module(name) for name in found]\n"
         "print(*found, sep='\\n')"
     )
-    return _run([str(python), "-W", "error", "-c", code, *names], environment).split()
+    return _run([str(python), "-c", code, *names], environment).split()
 
 
 def _run(argv: list[str], environment: Mapping[str, str]) -> str:

@@ -33,6 +33,8 @@ UPWARD = {
     "seamless_shell": {"seamless_config", "seamless_remote"},
 }
 HELPER_HOST_THIRD_PARTY = {"yaml"}
+ONLY_FOR_TYPES = {"typing_extensions"}  # type checkers know it without its being installed
+ONLY_FOR_TESTING = {"hypothesis", "pytest"}  # in <package>.testing: contract suites that tests import
 
 by_name = pytest.mark.parametrize("distribution", distributions(), ids=lambda d: d.name)
 
@@ -95,10 +97,12 @@ def test_requirements_go_downward():
 @pytest.mark.parametrize("module", modules(), ids=lambda m: m.relative_path)
 def test_every_import_is_declared(module: SourceModule):
     allowed = _declared_modules(module.distribution) | _upward(module) | set(sys.stdlib_module_names)
+    allowed |= ONLY_FOR_TESTING if "testing" in module.name.split(".") else set()
     missing = [
         f"line {i.line}: {i.module}"
         for i in imports(module.path)
-        if i.module.partition(".")[0] not in allowed
+        if not {i.top_level, i.top_level.lower()}
+        & (allowed | ONLY_FOR_TYPES if i.for_types_only else allowed)
     ]
     assert missing == [], f"add the distribution to {module.distribution.name}/pyproject.toml"
 
@@ -109,8 +113,8 @@ def test_every_import_is_declared(module: SourceModule):
     ids=lambda m: m.relative_path,
 )
 def test_shell_imports_what_it_does_not_require_only_inside_functions(module: SourceModule):
-    eager = [i.module for i in imports(module.path) if i.at_import_time]
-    assert [name for name in eager if name.partition(".")[0] in _upward(module)] == []
+    eager = [i.top_level for i in imports(module.path) if i.at_import_time]
+    assert [name for name in eager if name in _upward(module)] == []
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_shell_imports_what_it_does_not_require_only_inside_functions(module: So
     ids=lambda m: m.relative_path,
 )
 def test_helper_host_needs_the_standard_library_and_yaml_only(module: SourceModule):
-    names = {i.module.partition(".")[0] for i in imports(module.path)}
+    names = {i.top_level for i in imports(module.path)}
     assert names - set(sys.stdlib_module_names) <= HELPER_HOST_THIRD_PARTY | {"remote_http_launcher"}
 
 

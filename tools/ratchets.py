@@ -41,11 +41,7 @@ def committed() -> dict[str, Any]:
 def measured(imports: list[str]) -> dict[str, Any]:
     """Return the present numbers, for these imports."""
     return {
-        "imports": {
-            name: len(our_modules(imported_modules(name)))
-            for name in imports
-            if find_module(name) is not None
-        },
+        "imports": {name: n for name in imports if (n := _n_modules(name)) is not None},
         "long_modules": {
             module.relative_path: n_lines
             for module in modules()
@@ -68,10 +64,26 @@ def imported_modules(statement_target: str) -> list[str]:
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, timeout=30, env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        env=environment,
     )
     found: list[str] = json.loads(done.stdout)
     return found
+
+
+def _n_modules(name: str) -> int | None:
+    """Return how many modules, ours and third-party, the import brings; None where it cannot be measured."""
+    if find_module(name) is None:
+        return None
+    try:
+        return len(our_modules(imported_modules(name)))
+    except subprocess.CalledProcessError as exc:
+        print(f"warning: import {name} fails: {exc.stderr.strip()}", file=sys.stderr)
+        return None
 
 
 def our_modules(names: list[str]) -> list[str]:

@@ -74,6 +74,12 @@ class ImportStatement:
     line: int
     at_import_time: bool
     """It runs when the module is imported: outside of functions and of `if TYPE_CHECKING`."""
+    for_types_only: bool
+    """It stands below `if TYPE_CHECKING` and never runs."""
+
+    @property
+    def top_level(self) -> str:
+        return self.module.partition(".")[0]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def parse(path: Path) -> ast.Module:
 
 def imports(path: Path) -> Iterator[ImportStatement]:
     """Yield every absolute import of the file, those inside functions and conditions included."""
-    yield from _imports(parse(path).body, at_import_time=True)
+    yield from _imports(parse(path).body, at_import_time=True, for_types_only=False)
 
 
 def exported_names(tree: ast.Module) -> list[str] | None:
@@ -147,19 +153,19 @@ def files_of_tests() -> list[Path]:
     return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
 
 
-def _imports(body: list[Any], *, at_import_time: bool) -> Iterator[ImportStatement]:
+def _imports(body: list[Any], *, at_import_time: bool, for_types_only: bool) -> Iterator[ImportStatement]:
     for node in body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield ImportStatement(alias.name, node.lineno, at_import_time)
+                yield ImportStatement(alias.name, node.lineno, at_import_time, for_types_only)
         elif isinstance(node, ast.ImportFrom):
             if node.level == 0 and node.module and node.module != "__future__":
-                yield ImportStatement(node.module, node.lineno, at_import_time)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _imports(node.body, at_import_time=False)
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from _imports(node.body, at_import_time=False)
-            yield from _imports(node.orelse, at_import_time=at_import_time)
+                yield ImportStatement(node.module, node.lineno, at_import_time, for_types_only)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from _imports(node.body, at_import_time=False, for_types_only=True)
+            yield from _imports(node.orelse, at_import_time=at_import_time, for_types_only=for_types_only)
         else:
+            runs = at_import_time and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-                yield from _imports(getattr(node, field, None) or [], at_import_time=at_import_time)
+                block = getattr(node, field, None) or []
+                yield from _imports(block, at_import_time=runs, for_types_only=for_types_only)

@@ -28,7 +28,7 @@ BENCHMARK = Benchmark(
     ),
     cases=(Case(peers=("ours", "reference", "floor"), rounds=3),),
 )
-N_TURNS = 7
+N_TURNS = 5
 COUNT = "import sys; n = len(sys.modules); {}; print(len(sys.modules) - n, int('numpy' in sys.modules))"
 
 

@@ -24,7 +24,7 @@ BENCHMARK = Benchmark(
         for n in (100, 1000)
         for figure, limit in (("to_value", 500), ("with_close", 1000))
     ),
-    cases=(Case("100", rounds=5), Case("1000", rounds=3)),
+    cases=(Case("100", rounds=3), Case("1000", peers=("ours", "joblib", "floor"), rounds=3)),
 )
 N_WARM_UP = 5
 

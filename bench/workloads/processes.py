@@ -28,7 +28,9 @@ BENCHMARK = Benchmark(
         Budget("p99@pure", 10_000),
         *(Budget(f"{figure}@{case}", 0) for figure in ("disagreements", "errors") for case in _CASES),
     ),
-    cases=tuple(Case(case, peers=("ours", "reference", "joblib"), rounds=2) for case in _CASES),
+    cases=tuple(
+        Case(case, peers=("ours", "reference", "joblib"), rounds=2, timeout_s=120) for case in _CASES
+    ),
 )
 N_PROCESSES = 8
 N_SHARED = 50

@@ -179,7 +179,8 @@ def test_the_size_is_always_that_of_what_is_held_and_within_the_soft_limit_witho
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("1000", 1000), ("1K", 1024), ("1.5G", 3 << 29), ("2 GiB", 2 << 30), ("10mb", 10 << 20)]
+    ("text", "size"),
+    [("1000", 1000), ("1K", 1024), ("1.5G", 3 << 29), ("2 GiB", 2 << 30), ("10mb", 10 << 20)],
 )
 def test_sizes_are_read_with_suffixes(text, size):
     assert parse_size(text) == size
@@ -191,7 +192,9 @@ def test_what_is_no_size_is_refused_by_name(text):
         parse_size(text)
 
 
-@pytest.mark.parametrize("limits", [{"soft_bytes": 0}, {"soft_bytes": True}, {"soft_bytes": 30_000}, {"hard_bytes": 1}])
+@pytest.mark.parametrize(
+    "limits", [{"soft_bytes": 0}, {"soft_bytes": True}, {"soft_bytes": 30_000}, {"hard_bytes": 1}]
+)
 def test_impossible_limits_are_refused_and_change_nothing(limits):
     cache = cache_of()
     with pytest.raises(ValueError, match="memory limit"):

@@ -10,7 +10,9 @@ from seamless import lifecycle
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 def test_hooks_run_last_registered_first_and_once():
@@ -60,5 +62,7 @@ def test_a_hook_must_be_callable():
 
 
 def test_a_process_is_no_worker_until_it_says_so():
-    done = run("import seamless; print(seamless.is_worker()); seamless.set_is_worker(); print(seamless.is_worker())")
+    done = run(
+        "import seamless; print(seamless.is_worker()); seamless.set_is_worker(); print(seamless.is_worker())"
+    )
     assert done.stdout == "False\nTrue\n"

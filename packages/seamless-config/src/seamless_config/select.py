@@ -6,7 +6,14 @@ import re
 
 from .errors import ConfigurationError
 
-__all__ = ("get_nparallel", "get_stage", "get_substage", "select_nparallel", "select_stage", "select_substage")
+__all__ = (
+    "get_nparallel",
+    "get_stage",
+    "get_substage",
+    "select_nparallel",
+    "select_stage",
+    "select_substage",
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\Z")
 
@@ -58,7 +65,7 @@ def _checked(what: str, name: str | None) -> str | None:
         not isinstance(name, str) or not _NAME.match(name) or "--" in name or "STAGE-" in name
     ):
         raise ValueError(
-            f"{name!r} is no name for a {what}: expected letters, digits, '_', '-' and '.', beginning with a letter, digit "
-            "or '_', without '--' and without 'STAGE-'"
+            f"{name!r} is no name for a {what}: expected letters, digits, '_', '-' and '.', beginning with a "
+            "letter, a digit or '_', without '--' and without 'STAGE-'"
         )
     return name

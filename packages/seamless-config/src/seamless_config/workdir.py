@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-__all__ = ("UNSET", "Unset", "get_workdir", "infer_workdir", "set_workdir_path")
+__all__ = ("UNSET", "Unset", "get_workdir", "infer_workdir", "set_workdir_path", "workdir_was_set")
 
 
 class Unset:

@@ -93,7 +93,7 @@ def _make_default() -> ActiveSet:
             from .embedded import set_from_environment
 
             _active = set_from_environment()
-            register_close_hook(_close_active)
+            _connect(_active)
         return _active
 
 
@@ -102,9 +102,21 @@ def replace_active(active: ActiveSet) -> None:
     global _active
     with _lock:
         former, _active = _active, active
-        register_close_hook(_close_active)
+        _connect(active)
     if former is not None and former is not active:
         former.work.retire(former)
+
+
+def _connect(active: ActiveSet) -> None:
+    """Have the set closed at the end, and let the buffer cache drop what its store can give back."""
+    from .buffer_cache import get_buffer_cache
+    from .checksum import Checksum
+
+    def is_stored(digest: bytes) -> bool:
+        return active.persistent and active.buffers.has(Checksum._from_digest(digest))
+
+    get_buffer_cache().set_stored_check(is_stored)
+    register_close_hook(_close_active)
 
 
 def _close_active() -> None:

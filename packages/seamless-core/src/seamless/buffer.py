@@ -162,11 +162,13 @@ class Buffer:
         return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        parts: tuple[Any, ...] = (self.content,)
+        parts: tuple[Any, ...]
         if protocol >= 5 and self._content is None:
             import pickle
 
             parts = tuple(part if type(part) is bytes else pickle.PickleBuffer(part) for part in self._parts)
+        else:
+            parts = (self.content,)
         return _unpickle, (parts, self._checksum)
 
     # --- value ---

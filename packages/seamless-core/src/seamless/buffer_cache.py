@@ -31,11 +31,12 @@ from .errors import SeamlessError
 
 if TYPE_CHECKING:
     from .buffer import Buffer
-    from .checksum import Checksum
 
 __all__ = ("BufferCache", "BufferCacheFull", "get_buffer_cache", "parse_size")
 
 GIB = 1 << 30
+SOFT_LIMIT_VARIABLE = "SEAMLESS_MEMORY_SOFT_LIMIT"
+HARD_LIMIT_VARIABLE = "SEAMLESS_MEMORY_HARD_LIMIT"
 SOFT_LIMIT_BYTES = 5 * GIB
 HARD_LIMIT_BYTES = 50 * GIB
 LARGE_BYTES = 64 * 1024  # buffers above this are dropped first: code and transformation texts survive longer
@@ -169,7 +170,13 @@ class BufferCache:
                 return
             if digest in self._refs or digest in self._temprefs:
                 if self._size_bytes + size > self._soft:
-                    self._evict(size)
+                    try:
+                        self._evict(size)
+                    except BufferCacheFull:
+                        if not self._is_stored(digest):
+                            raise
+                        self._weak[digest] = buffer  # it can be read again
+                        return
                 self._referenced[digest] = buffer
             else:
                 if size > self._soft:  # would push out everything else and still not fit
@@ -312,29 +319,22 @@ def get_buffer_cache() -> BufferCache:
     global _cache
     cache = _cache
     if cache is None:
-        from .buffer import Buffer
-
         with _cache_lock:
             cache = _cache
             if cache is None:
-                limits: dict[str, int] = {}
-                for argument, variable in (
-                    ("soft_bytes", "SEAMLESS_MEMORY_SOFT_LIMIT"),
-                    ("hard_bytes", "SEAMLESS_MEMORY_HARD_LIMIT"),
-                ):
-                    text = os.environ.get(variable, "").strip()
-                    if text:
-                        try:
-                            limits[argument] = parse_size(text)
-                        except ValueError as exc:
-                            raise ValueError(f"{variable}: {exc}") from None
-                if "hard_bytes" in limits and "soft_bytes" not in limits:
-                    limits["soft_bytes"] = min(SOFT_LIMIT_BYTES, limits["hard_bytes"])
-                cache = _cache = BufferCache(**limits)
-                Buffer._on_checksum = _register
+                soft = _limit_from_environment(SOFT_LIMIT_VARIABLE)
+                hard = _limit_from_environment(HARD_LIMIT_VARIABLE)
+                if hard is not None and soft is None:
+                    soft = min(SOFT_LIMIT_BYTES, hard)
+                cache = _cache = BufferCache(soft_bytes=soft, hard_bytes=hard)
     return cache
 
 
-def _register(buffer: Buffer) -> None:
-    assert _cache is not None
-    _cache.register(buffer.checksum.bytes(), buffer)
+def _limit_from_environment(variable: str) -> int | None:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    try:
+        return parse_size(text)
+    except ValueError as exc:
+        raise ValueError(f"{variable}: {exc}") from None

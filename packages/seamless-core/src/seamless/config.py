@@ -17,7 +17,7 @@ except ModuleNotFoundError as exc:
     if exc.name != "seamless_config":
         raise
     raise ModuleNotFoundError(
-        "seamless.config needs the package seamless-config; install it with: pip install seamless-config",
+        "seamless.config needs the package seamless-config: pip install seamless-config",
         name=exc.name,
     ) from None
 

@@ -7,12 +7,12 @@ view of the buffer's memory. `contracts/celltypes.md` has the table.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .celltypes import check_celltype
 from .checksum import Checksum
+from .json_reader import read_lenient, read_strict
 from .parts import Parts, join_parts, mark_immutable
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ __all__ = ("deserialize",)
 NPY_MAGIC = b"\x93NUMPY"
 MIXED_MAGIC = b"\x94SEAMLESS-MIXED"
 
-_SMALL_INT = re.compile(rb"(?:0|-?[1-9][0-9]{0,17})\n?")  # within 64 bits: int() and JSON agree
-_WORDS = {b"null": None, b"true": True, b"false": False, b"null\n": None, b"true\n": True, b"false\n": False}
+_BINARY_STARTS = (b"\x93", b"\x94")
 
 
 def deserialize(buffer: Buffer | bytes, celltype: str) -> Any:
@@ -62,16 +61,9 @@ def _bytes(buffer: Buffer | bytes) -> bytes:
 
 def _read_plain(buffer: Buffer | bytes) -> Any:
     content = _bytes(buffer)
-    if len(content) <= 20:
-        if content in _WORDS:
-            return _WORDS[content]
-        if _SMALL_INT.fullmatch(content) is not None:
-            return int(content)
-    import orjson
-
     try:
-        return orjson.loads(content.rstrip(b"\n"))
-    except orjson.JSONDecodeError as exc:
+        return read_strict(content)
+    except (ValueError, RecursionError) as exc:
         raise ValueError(f"cannot read {_shown(content)} as plain JSON: {exc}") from None
 
 
@@ -171,20 +163,14 @@ def _read_yaml(buffer: Buffer | bytes) -> str:
 
 def _read_mixed(buffer: Buffer | bytes) -> Any:
     parts = _parts(buffer)
-    binary = _read_by_magic(parts)
-    if binary is not None:
-        return binary[0]
+    first = parts[0] if parts else b""
+    if first[:1] in _BINARY_STARTS:
+        binary = _read_by_magic(parts)
+        if binary is not None:
+            return binary[0]
     content = join_parts(parts)
-    if len(content) <= 20:
-        if content in _WORDS:
-            return _WORDS[content]
-        if _SMALL_INT.fullmatch(content) is not None:
-            return int(content)
-    text = content.decode()
-    found, value = _lenient_json(text)
-    if found:
-        return value
-    return _byte_string_array(content)
+    found, value = read_lenient(content)
+    return value if found else _byte_string_array(content)
 
 
 def _read_binary(buffer: Buffer | bytes) -> Any:
@@ -194,7 +180,7 @@ def _read_binary(buffer: Buffer | bytes) -> Any:
         return binary[0]
     content = join_parts(parts)
     try:
-        found, _ = _lenient_json(content.decode())
+        found, _ = read_lenient(content)
     except UnicodeDecodeError:
         found = False
     if found:
@@ -227,22 +213,6 @@ def _trust(part: memoryview) -> None:
         mark_immutable(part.obj)
     except TypeError:  # an owner without weak references, such as bytes
         return
-
-
-def _lenient_json(text: str) -> tuple[bool, Any]:
-    """Return whether `text` is JSON as Python's json module reads it (NaN, large integers), and its value."""
-    import json
-
-    try:
-        return True, json.loads(text)
-    except json.JSONDecodeError:
-        return False, None
-    except RecursionError:
-        raise ValueError(
-            f"cannot read {_shown(text[:100].encode())}: it is nested too deeply for Python's stack"
-        ) from None
-    except ValueError as exc:  # an integer of more digits than Python converts
-        raise ValueError(f"cannot read the buffer as JSON: {exc}") from None
 
 
 def _byte_string_array(content: bytes) -> Any:

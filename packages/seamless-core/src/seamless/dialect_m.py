@@ -1,8 +1,9 @@
 """JSON dialect M: of `mixed` values that hold no array and no bytes.
 
 The text of `json.dumps(value, indent=2, sort_keys=True)` and a newline, with NumPy's integer and float
-scalars as Python's and Checksums as their hex, from a writer of our own that is several times as fast
-(the standard library indents in pure Python). `contracts/dialect-m.md` has the table.
+scalars as Python's and Checksums as their hex, from a writer of our own; `json_fast` gets the bytes of
+large values from orjson (the standard library indents in pure Python). `contracts/dialect-m.md` has
+the table.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .checksum import Checksum
+from .json_fast import has_many_items, write_like_m
 from .json_writer import JsonWriter, Refused, is_cyclic
 
 try:
@@ -19,9 +21,12 @@ try:
 except ImportError:  # pragma: no cover  (an interpreter without the C accelerator)
     from json.encoder import py_encode_basestring_ascii as _quote
 
-__all__ = ("MAX_DEPTH", "HoldsBinary", "dumps", "key_text", "plain_scalar", "refusal")
+__all__ = ("MAX_DEPTH", "HoldsBinary", "dumps", "dumps_exactly", "key_text", "plain_scalar", "refusal")
 
 MAX_DEPTH = 512  # within Python's default stack of 1000 frames, with room for the caller's own
+
+
+_CONTAINERS = frozenset({dict, list, tuple})
 
 
 class HoldsBinary(Exception):
@@ -37,6 +42,15 @@ def dumps(value: Any) -> bytes:
     >>> dumps({"b": 1e-7, "a": ["é", 2**70]})
     b'{\\n  "a": [\\n    "\\\\u00e9",\\n    1180591620717411303424\\n  ],\\n  "b": 1e-07\\n}\\n'
     """
+    if type(value) in _CONTAINERS and has_many_items(value):
+        encoded = write_like_m(value, _float_text)
+        if encoded is not None:
+            return encoded
+    return dumps_exactly(value)
+
+
+def dumps_exactly(value: Any) -> bytes:
+    """Return what `dumps` returns, always with our own writer: the rule itself."""
     try:
         return _WRITER.text(value).encode("ascii") + b"\n"
     except Refused as refused:

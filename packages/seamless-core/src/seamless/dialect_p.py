@@ -4,9 +4,7 @@ Fixed rules of our own, whatever orjson does: UTF-8 unescaped, keys sorted by co
 bits, floats with shortest digits and a `+` in large exponents, NaN and infinities as `null`, at most 254
 levels, one final newline. `contracts/dialect-p.md` has the table.
 
-orjson writes the same bytes much faster, except that releases before 3.13 leave out the `+`. It is used
-for large containers, or when the process has it loaded already, after its first use has shown what this
-release does with exponents. Where it refuses, our own writer decides, so errors name the place.
+`json_fast` gets the same bytes from orjson where that pays.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .checksum import Checksum
+from .json_fast import is_ready, write_like_p
 from .json_writer import JsonWriter, Members, Refused, is_cyclic
 
 try:
@@ -27,13 +26,6 @@ __all__ = ("MAX_DEPTH", "dumps", "dumps_exactly", "float_text")
 
 MAX_DEPTH = 254
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
-ORJSON_MIN_ITEMS = 256  # importing orjson costs 15 to 30 ms: as much as writing 50,000 items without it
-ORJSON_AFTER_CALLS = 500  # a process that writes this often will write on
-
-_FLOAT_SPECIMENS = [0.0, -0.0, 1.5, 1e-4, 1e-5, 1.5e-5, 9.999e-6, 1e-6, 5e-324, 1e15, 1e16, -1.5e22, 1.7e308]
-_FLOAT_SPECIMENS_TEXT = (
-    b"[0.0,-0.0,1.5,0.0001,0.00001,0.000015,9.999e-6,1e-6,5e-324,1000000000000000.0,1e+16,-1.5e+22,1.7e+308]"
-)
 
 
 def dumps(value: Any) -> bytes:
@@ -49,9 +41,8 @@ def dumps(value: Any) -> bytes:
     """
     if type(value) in _SCALARS:
         return dumps_exactly(value)
-    encode = _find_encoder(value)
-    if encode is not None:
-        encoded = encode(value)
+    if is_ready(value):
+        encoded = write_like_p(value, float_text)
         if encoded is not None:
             return encoded
     return dumps_exactly(value)
@@ -175,57 +166,3 @@ def _advice(value: Any) -> str:
 
 
 _WRITER = JsonWriter(scalars=_SCALARS, quote=_quote, key_text=None, other=_other, max_depth=MAX_DEPTH)
-
-
-# --- orjson, where its bytes are the same -------------------------------------------------------------
-
-_encoder: Callable[[Any], bytes | None] | None = None
-_n_calls = 0
-
-
-def _find_encoder(value: Any) -> Callable[[Any], bytes | None] | None:
-    """Return orjson's encoder when it pays, else None."""
-    global _encoder, _n_calls
-    if _encoder is None:
-        _n_calls += 1
-        if "orjson" in sys.modules or _n_calls > ORJSON_AFTER_CALLS or _has_many_items(value):
-            _encoder = _make_encoder()
-    return _encoder
-
-
-def _has_many_items(value: Any) -> bool:
-    if not isinstance(value, (dict, list, tuple)):
-        return False
-    if len(value) >= ORJSON_MIN_ITEMS:
-        return True
-    children = value.values() if isinstance(value, dict) else value
-    return sum(len(child) for child in children if isinstance(child, (dict, list, tuple))) >= ORJSON_MIN_ITEMS
-
-
-def _make_encoder() -> Callable[[Any], bytes | None]:
-    import re
-
-    import orjson
-
-    option = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-    has_exact_floats = orjson.dumps(_FLOAT_SPECIMENS) == _FLOAT_SPECIMENS_TEXT
-    maybe_inexact = re.compile(rb"[0-9][eE]|0\.0000").search
-
-    def encode(value: Any) -> bytes | None:
-        try:
-            encoded = orjson.dumps(value, _orjson_default, option)
-        except TypeError:
-            return None  # our own writer accepts it after all, or says where and why not
-        if not has_exact_floats and maybe_inexact(encoded) is not None:
-            return None
-        return encoded
-
-    return encode
-
-
-def _orjson_default(value: Any) -> Any:
-    if isinstance(value, Checksum):
-        return value.hex()
-    if isinstance(value, tuple):
-        return list(value)
-    raise TypeError

@@ -19,7 +19,7 @@ from .active import ActiveSet
 from .buffer import Buffer
 from .buffer_cache import get_buffer_cache
 from .checksum import Checksum
-from .errors import SeamlessError
+from .errors import ResultConflict, SeamlessError
 from .memory_stores import MemoryBufferStore, MemoryResultCache
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def cache_directory() -> Path | None:
 def memory_set() -> ActiveSet:
     """Make a set that keeps everything in this process."""
     buffers = MemoryBufferStore(get_buffer_cache())
-    return ActiveSet(
-        buffers=buffers, results=MemoryResultCache(buffers), persistent=False, location="memory"
-    )
+    return ActiveSet(buffers=buffers, results=MemoryResultCache(buffers), persistent=False, location="memory")
 
 
 def set_from_environment(*, stage: str | None = None, substage: str | None = None) -> ActiveSet:
@@ -95,7 +93,7 @@ def open_embedded(directory: Path, *, stage: str | None = None, substage: str | 
     buffer_directory = BufferDirectory(workdir, writable=writable)
     database = ResultsDatabase(database_path, writable=writable)
     behind = WriteBehind(buffer_directory, database, on_conflict=_report_conflict)
-    buffers = EmbeddedBufferStore(buffer_directory, behind)
+    buffers = EmbeddedBufferStore(buffer_directory, behind, writable=writable)
     return ActiveSet(
         buffers=buffers,
         results=EmbeddedResultCache(behind, database, writable=writable),
@@ -108,18 +106,25 @@ def open_embedded(directory: Path, *, stage: str | None = None, substage: str | 
 
 def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
     print(
-        f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored first "
-        "and stands. The step is not reproducible: fix its random seed, its time or its environment.",
+        f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored "
+        "first and stands. The step is not reproducible: fix its random seed, its time or its environment.",
         file=sys.stderr,
     )
 
 
-class EmbeddedBufferStore:
-    """A buffer directory, written behind."""
+def _keep_in_memory(buffers: Sequence[Buffer]) -> None:
+    cache = get_buffer_cache()
+    for buffer in buffers:
+        cache.add(buffer.get_checksum().bytes(), buffer)
 
-    def __init__(self, directory: BufferDirectory, behind: WriteBehind) -> None:
+
+class EmbeddedBufferStore:
+    """A buffer directory, written behind. In a read-only one, new buffers stay in memory."""
+
+    def __init__(self, directory: BufferDirectory, behind: WriteBehind, *, writable: bool) -> None:
         self._directory = directory
         self._behind = behind
+        self._writable = writable
 
     def get(self, checksum: Checksum) -> Buffer | None:
         digest = checksum.bytes()
@@ -138,6 +143,9 @@ class EmbeddedBufferStore:
         self.put_many([buffer])
 
     def put_many(self, buffers: Sequence[Buffer]) -> None:
+        if not self._writable:
+            _keep_in_memory(buffers)
+            return
         self._behind.put_buffers([(buffer.get_checksum().bytes(), buffer.parts) for buffer in buffers])
 
     def has(self, checksum: Checksum) -> bool:
@@ -218,6 +226,7 @@ class EmbeddedResultCache:
     ) -> Checksum:
         digest = transformation.bytes()
         if not self._writable:
+            _keep_in_memory(buffers)
             return self._remember(digest, self.get(transformation) or result)
         text = None if record is None else json.dumps(record, separators=(",", ":"))
         winner = self._behind.put(
@@ -245,8 +254,13 @@ class EmbeddedResultCache:
         return record
 
     def contest(self, transformation: Checksum, result: Checksum) -> None:
+        from seamless_store.database_errors import ResultNotStored
+
         self._behind.flush()
-        self._database.contest(transformation.bytes(), result.bytes())
+        try:
+            self._database.contest(transformation.bytes(), result.bytes())
+        except ResultNotStored as exc:
+            raise ResultConflict(str(exc)) from exc
         with self._lock:
             self._remembered.pop(transformation.bytes(), None)
 

@@ -10,7 +10,7 @@ The source of both dialects: `contracts/dialect-p.md` and `contracts/dialect-m.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 __all__ = ("JsonWriter", "Members", "Refused", "is_cyclic")
@@ -88,56 +88,38 @@ class JsonWriter:
             if type(value) is str:
                 out(value)
                 return
+        if level > self._max_depth:
+            raise Refused(f"it is nested deeper than {self._max_depth} levels", too_deep=True)
         if not value:
             out("{}" if isinstance(value, (dict, Members)) else "[]")
             return
-        if level > self._max_depth:
-            raise Refused(f"it is nested deeper than {self._max_depth} levels", too_deep=True)
-        if isinstance(value, (dict, Members)):
-            self._emit_object(value, newline, level, out)
-        else:
-            self._emit_array(value, newline, level, out)
-
-    def _emit_object(
-        self, value: dict[Any, Any] | Members, newline: str, level: int, out: Callable[[str], None]
-    ) -> None:
+        # one frame of Python's stack for each level, so objects and arrays are written right here
         scalars, quote = self._scalars, self._quote
         inner = newline + "  "
-        separator, following = "{" + inner, "," + inner
-        key: object = None
-        try:
-            for key, item in self._members(value):
-                scalar = scalars.get(type(item))
-                if scalar is not None:
-                    out(f"{separator}{quote(key)}: {scalar(item)}")
-                else:
-                    out(f"{separator}{quote(key)}: ")
-                    self._emit(item, inner, level + 1, out)
-                separator = following
-        except Refused as refused:
-            refused.path.append(key)
-            raise
-        out(newline + "}")
-
-    def _emit_array(
-        self, value: list[Any] | tuple[Any, ...], newline: str, level: int, out: Callable[[str], None]
-    ) -> None:
-        scalars = self._scalars
-        inner = newline + "  "
-        separator, following = "[" + inner, "," + inner
+        following = "," + inner
+        if isinstance(value, (dict, Members)):
+            members = self._members(value)
+            separator = "{" + inner
+            key: object = None
+            try:
+                for key, item in members:
+                    scalar = scalars.get(type(item))
+                    if scalar is not None:
+                        out(f"{separator}{quote(key)}: {scalar(item)}")
+                    else:
+                        out(f"{separator}{quote(key)}: ")
+                        self._emit(item, inner, level + 1, out)
+                    separator = following
+            except Refused as refused:
+                refused.path.append(key)
+                raise
+            out(newline + "}")
+            return
+        separator = "[" + inner
         types = set(map(type, value))
         if types <= self._scalar_types:
             out(separator)
-            texts: Iterable[str]
-            if len(types) == 1:
-                texts = map(scalars[types.pop()], value)
-            else:
-                texts = [scalars[type(item)](item) for item in value]
-            try:
-                out(following.join(texts))
-            except Refused as refused:
-                refused.path.append(self._first_refused(value))
-                raise
+            out(following.join(self._scalar_texts(value, types)))
         else:
             index = 0
             try:
@@ -149,6 +131,16 @@ class JsonWriter:
                 refused.path.append(index)
                 raise
         out(newline + "]")
+
+    def _scalar_texts(self, value: Sequence[Any], types: set[type]) -> list[str]:
+        scalars = self._scalars
+        try:
+            if len(types) == 1:
+                return list(map(scalars[types.pop()], value))
+            return [scalars[type(item)](item) for item in value]
+        except Refused as refused:
+            refused.path.append(self._first_refused(value))
+            raise
 
     def _members(self, value: dict[Any, Any] | Members) -> Iterable[tuple[str, Any]]:
         if isinstance(value, Members):

@@ -88,8 +88,9 @@ class MemoryResultCache:
     ) -> Checksum:
         self._buffers.put_many(buffers)
         with self._lock:
-            winner = self._results.setdefault(transformation, result)
-            if winner is result:
+            winner = self._results.get(transformation)
+            if winner is None:
+                winner = self._results[transformation] = result
                 self._reverse.setdefault(result, []).append(transformation)
             if record is not None and winner == result:
                 self._records.setdefault(transformation, record)

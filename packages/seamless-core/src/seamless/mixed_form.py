@@ -147,22 +147,27 @@ def _dtype_of_form(form: Form) -> np.dtype[Any]:
         properties, order = form["properties"], form["order"]
         if sorted(order) != sorted(properties):
             raise ValueError("its order does not name its properties")
-        dtype = np.dtype([(name, _dtype_of_form(properties[name])) for name in order], align=True)
-        if dtype.itemsize != form["bytesize"]:
-            raise ValueError(f"C's alignment gives it {dtype.itemsize} bytes")
-        return dtype
+        structure = np.dtype([(name, _dtype_of_form(properties[name])) for name in order], align=True)
+        if structure.itemsize != form["bytesize"]:
+            raise ValueError(f"C's alignment gives it {structure.itemsize} bytes")
+        return structure
     bytesize = form["bytesize"]
     if type(bytesize) is not int or bytesize < 1:
         raise ValueError(f"bytesize is {bytesize!r}")
-    if kind == "boolean" and bytesize == 1:
-        return np.dtype("?")
-    if kind == "integer":
-        return np.dtype(f"{'u' if form['unsigned'] else 'i'}{bytesize}")
-    if kind == "number":
-        return np.dtype(f"f{bytesize}")
-    if kind == "string":
-        return np.dtype(f"S{bytesize}")
-    raise ValueError(f"its type is {kind!r}")
+    if kind == "boolean":
+        code = f"b{bytesize}"
+    elif kind == "integer":
+        code = f"{'u' if form['unsigned'] else 'i'}{bytesize}"
+    elif kind == "number":
+        code = f"f{bytesize}"
+    elif kind == "string":
+        code = f"S{bytesize}"
+    else:
+        raise ValueError(f"its type is {kind!r}")
+    dtype = np.dtype(code)
+    if dtype.itemsize != bytesize:
+        raise ValueError(f"{code} has {dtype.itemsize} bytes")
+    return dtype
 
 
 def read_shape(shape: Any) -> list[int]:

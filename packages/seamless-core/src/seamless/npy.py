@@ -28,6 +28,7 @@ ALIGNMENT_BYTES = 64
 GROWTH_DIGITS = 21  # room in the header for the first axis to grow to any 64-bit length
 COPY_BYTES = 16 * 1024  # an array up to this size is copied at once: cheaper than a view of it
 MAX_HEADER_BYTES = 1 << 20
+CACHED_HEADER_BYTES = 1024
 
 _SIMPLE_HEADER = re.compile(
     r"\{'descr': '([<>|=][biufS]\d{1,9})', 'fortran_order': (True|False), "
@@ -56,7 +57,7 @@ def npy_of_bytes(content: bytes) -> Parts:
     if type(content) is not bytes:
         content = bytes(content)
     content = content or b"\0"
-    header = _wrap(f"{{'descr': '|S{len(content)}', 'fortran_order': False, 'shape': (), }}")
+    header = _byte_string_header(len(content))
     return (header + content,) if len(content) <= COPY_BYTES else (header, content)
 
 
@@ -84,6 +85,11 @@ def array_bytes(array: Array) -> Part:
         return flat.tobytes()
     flat.flags.writeable = False
     return memoryview(flat)  # type: ignore[arg-type, unused-ignore]  # Array is a Buffer from 3.12
+
+
+@lru_cache(maxsize=1024)
+def _byte_string_header(length: int) -> bytes:
+    return _wrap(f"{{'descr': '|S{length}', 'fortran_order': False, 'shape': (), }}")
 
 
 @lru_cache(maxsize=1024)
@@ -172,7 +178,8 @@ def _split(parts: Parts) -> tuple[np.dtype[Any], bool, tuple[int, ...], Part]:
         header = str(first[start:end], "latin1" if version < 3 else "utf-8")
     except UnicodeDecodeError as exc:
         raise ValueError(f"malformed npy buffer: its header is not UTF-8: {exc}") from None
-    return (*_parse_header(header), data)
+    parse = _parse_header if len(header) <= CACHED_HEADER_BYTES else _parse_header.__wrapped__
+    return (*parse(header), data)
 
 
 def _prefix(start: Part) -> tuple[int, int, int]:
@@ -191,6 +198,7 @@ def _prefix(start: Part) -> tuple[int, int, int]:
     return version, 12, length
 
 
+@lru_cache(maxsize=256)
 def _parse_header(header: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
     import numpy as np
 

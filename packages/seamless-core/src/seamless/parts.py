@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = (
+    "Part",
     "Parts",
     "digest_of_parts",
     "is_frozen_array",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .buffer import Buffer
     from .checksum import Checksum
 
-__all__ = ("fingertip", "read_buffer", "resolve", "set_recompute", "write_buffer")
+__all__ = ("find_buffer", "fingertip", "read_buffer", "resolve", "set_recompute", "write_buffer")
 
 TRIVIAL_CONTENTS = (b"", b"{}", b"{}\n", b"[]", b"[]\n")
 """Buffers that always resolve, without any store."""

@@ -9,6 +9,6 @@ except ModuleNotFoundError as exc:
     if exc.name != "seamless_transformer":
         raise
     raise ModuleNotFoundError(
-        "seamless.transformer needs the package seamless-transformer; install it with: pip install seamless-transformer",
+        "seamless.transformer needs the package seamless-transformer: pip install seamless-transformer",
         name=exc.name,
     ) from None

@@ -21,7 +21,6 @@ from .errors import (
     BufferDamaged,
     StoreClosed,
     StoreLayoutUnknown,
-    StoreMissing,
     StoreReadOnly,
     translated_os_errors,
 )
@@ -30,19 +29,16 @@ from .known_files import KnownFiles
 from .layout import (
     FORM_SUFFIXES,
     LENGTH_SUFFIX,
-    MARKER,
-    MARKER_CONTENT,
-    SIDECAR_MODE,
     Form,
     LayoutName,
     buffer_digest,
     check_digest,
-    detect_layout,
     is_prefix_name,
     temporary_owner,
 )
 from .lock_files import wait_for_locks
-from .publishing import Publisher, directory_of, write_all
+from .opening import detect_layout, ensure_marker, make_root
+from .publishing import Publisher, directory_of
 from .quarantine import Quarantine, QuarantinedFile
 from .reading import DamagedFile, FileReader
 from .streaming import BufferWriter
@@ -108,11 +104,11 @@ class BufferDirectory:
         new_hash = _hash_function(hash_algorithm)
         verified = KnownFiles()
         with translated_os_errors("open the buffer directory", root):
-            created = self._make_root()
+            parents = make_root(filesystem, root, writable=writable)
             self._layout: LayoutName = layout or detect_layout(filesystem, root)
             self._prefix_length = 2 if self._layout == "prefix" else 0
-            if writable and self._layout == "prefix" and not filesystem.exists(f"{root}/{MARKER}"):
-                self._write_marker()
+            if writable and self._layout == "prefix":
+                ensure_marker(filesystem, root)
         self._quarantine = Quarantine(root, filesystem=filesystem, clock=clock)
         self._reader = FileReader(
             root,
@@ -129,7 +125,7 @@ class BufferDirectory:
             quarantine=self._quarantine,
             verified=verified,
             new_hash=new_hash,
-            unsynced_parents=created,
+            unsynced_parents=parents,
             max_decompressed_bytes=max_decompressed_bytes,
         )
         self._verified = verified
@@ -169,7 +165,8 @@ class BufferDirectory:
         (mode 0444, local file system) it maps the file without a copy.
         A missing or damaged file is looked for once more after other writers' lock files are gone.
         Raises BufferDamaged if only damaged files remain; they are put into quarantine when this
-        directory is writable and they were not written to in the last 10 s.
+        directory is writable and they were not written to in the last 10 s. Raises
+        DecompressionLimitExceeded for a compressed file beyond max_decompressed_bytes.
         """
         path = self._path(digest)
         with translated_os_errors("read a buffer", path):
@@ -303,7 +300,7 @@ class BufferDirectory:
         self._demand_writable()
         n_removed = 0
         with translated_os_errors("sweep temporary files", self._root):
-            for directory in self._directories():
+            for directory in dict.fromkeys((self._root, *self._directories())):
                 for name in self._names(directory):
                     owner = temporary_owner(name)
                     if owner is not None and self._is_stale(f"{directory}/{name}", owner, max_age_s):
@@ -320,10 +317,7 @@ class BufferDirectory:
     # Private
 
     def _path(self, digest: bytes) -> str:
-        if self._closed:
-            raise StoreClosed(
-                f"The buffer directory {self._root} was closed.", path=self._root, remedy="open it again."
-            )
+        self._demand_open()
         name = check_digest(digest).hex()
         return f"{self._root}/{name[:2]}/{name}" if self._prefix_length else f"{self._root}/{name}"
 
@@ -411,8 +405,7 @@ class BufferDirectory:
 
     def _directories(self) -> list[str]:
         """Return the directories that hold buffers, sorted."""
-        if self._closed:
-            self._path(b"")
+        self._demand_open()
         if self._layout == "flat":
             return [self._root]
         with translated_os_errors("list the buffer directory", self._root):
@@ -425,55 +418,20 @@ class BufferDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _demand_writable(self) -> None:
+    def _demand_open(self) -> None:
         if self._closed:
-            self._path(b"")
+            raise StoreClosed(
+                f"The buffer directory {self._root} was closed.", path=self._root, remedy="open it again."
+            )
+
+    def _demand_writable(self) -> None:
+        self._demand_open()
         if not self._writable:
             raise StoreReadOnly(
                 f"Cannot store in {self._root}: it was opened with writable=False.",
                 path=self._root,
                 remedy="open it with writable=True.",
             )
-
-    def _make_root(self) -> list[str]:
-        """Make the directory and its missing parents; return the directories whose entries are new."""
-        parent = os.path.dirname(self._root)
-        try:
-            is_directory = stat.S_ISDIR(self._filesystem.stat(self._root).st_mode)
-        except FileNotFoundError:
-            if not self._writable:
-                raise StoreMissing(
-                    f"There is no buffer directory {self._root}.",
-                    path=self._root,
-                    remedy="check the path, or open it with writable=True to make it.",
-                ) from None
-        else:
-            if not is_directory:
-                raise StoreMissing(
-                    f"{self._root} is not a directory.",
-                    path=self._root,
-                    remedy="give the path of a directory.",
-                )
-            return [parent]
-        missing = [self._root]
-        while not self._filesystem.exists(parent):
-            missing.append(parent)
-            parent = os.path.dirname(parent)
-        for directory in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                self._filesystem.mkdir(directory)
-        return [os.path.dirname(directory) for directory in missing]
-
-    def _write_marker(self) -> None:
-        filesystem, marker = self._filesystem, f"{self._root}/{MARKER}"
-        temporary = f"{marker}-{filesystem.process_identity()}"
-        fd = filesystem.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SIDECAR_MODE)
-        try:
-            write_all(filesystem, fd, MARKER_CONTENT)
-            filesystem.fsync(fd)
-        finally:
-            filesystem.close(fd)
-        filesystem.rename(temporary, marker)
 
 
 def _hash_function(name: str) -> Callable[[], _Hash]:

@@ -7,11 +7,10 @@ The simulator of `seamless_store.testing` is the other implementation.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time as time_module
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -37,6 +36,7 @@ _SYNCFS_TYPES = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs"}
 )
 _SYNCFS_REPORTS_ERRORS_SINCE = (5, 8)
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 @runtime_checkable
@@ -83,6 +83,10 @@ class FileSystem(Protocol):
 
     def fsync(self, fd: int, /) -> None: ...
 
+    def start_writeback(self, fd: int, offset: int, n_bytes: int, /) -> None:
+        """Begin to write these bytes to the disk, without waiting. A hint: it promises nothing."""
+        ...
+
     def sync_filesystem(self, fd: int, /) -> None:
         """Make everything on the file system of `fd` durable, names included."""
         ...
@@ -103,6 +107,10 @@ class FileSystem(Protocol):
 
     def exists(self, path: str, /) -> bool:
         """Tell whether the name exists; cheaper than `stat` when it does not."""
+        ...
+
+    def can_read(self, path: str, /) -> bool:
+        """Tell whether this process may open the file or list the directory."""
         ...
 
     def listdir(self, path: str, /) -> list[str]: ...
@@ -155,6 +163,9 @@ class OsFileSystem:
     def exists(self, path: str, /) -> bool:
         return os.access(path, os.F_OK)
 
+    def can_read(self, path: str, /) -> bool:
+        return os.access(path, os.R_OK)
+
     def map(self, fd: int, size_bytes: int, /) -> memoryview:
         import mmap
 
@@ -169,6 +180,16 @@ class OsFileSystem:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         else:
             os.fsync(fd)
+
+    def start_writeback(self, fd: int, offset: int, n_bytes: int, /) -> None:
+        if not sys.platform.startswith("linux"):
+            return
+        import ctypes
+
+        begin = getattr(ctypes.CDLL(None), "sync_file_range", None)  # missing in musl
+        if begin is not None:
+            long = ctypes.c_int64
+            begin(fd, long(offset), long(n_bytes), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
 
     def sync_filesystem(self, fd: int, /) -> None:
         import ctypes
@@ -227,19 +248,22 @@ def is_network_filesystem(path: str | os.PathLike[str]) -> bool:
 
 def _filesystem_type(path: str) -> str:
     """Return the type of the file system of `path` from the mount table, "" if it cannot be told."""
-    target = os.path.realpath(path)
-    best_length, best_type = -1, ""
     try:
         with open("/proc/self/mountinfo", "rb") as mounts:
-            for line in mounts:
-                fields, _, tail = line.partition(b" - ")
-                point = _unescape(fields.split(b" ")[4])
-                inside = target == point or target.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= best_length:  # a later mount hides an earlier one
-                    best_length, best_type = len(point), tail.split(b" ", 1)[0].decode()
-    except OSError as exc:
-        if exc.errno not in (errno.ENOENT, errno.EACCES, errno.EPERM):
-            raise
+            return _type_in_mount_table(mounts, os.path.realpath(path))
+    except (FileNotFoundError, PermissionError):
+        return ""
+
+
+def _type_in_mount_table(mounts: Iterable[bytes], target: str) -> str:
+    """Return the type of the mount that `target` lies in: the innermost, of equals the latest."""
+    best_length, best_type = -1, ""
+    for line in mounts:
+        fields, _, tail = line.partition(b" - ")
+        point = _unescape(fields.split(b" ")[4])
+        is_inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if is_inside and len(point) >= best_length:
+            best_length, best_type = len(point), tail.split(b" ", 1)[0].decode()
     return best_type
 
 

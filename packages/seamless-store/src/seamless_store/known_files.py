@@ -6,9 +6,8 @@ bounded: the facts that were not used for longest are forgotten first.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
-from collections import OrderedDict
 
 __all__ = ("FileKey", "KnownFiles", "file_key")
 
@@ -21,31 +20,34 @@ def file_key(stat: os.stat_result) -> FileKey:
 
 
 class KnownFiles:
-    """A set of (path, key) of at most `capacity` paths. Thread-safe."""
+    """A set of (path, key) of at most `capacity` paths.
+
+    Thread-safe without a lock, which a fork could leave locked in the child: every step is one operation
+    of a dict, and a fact that is lost between two steps is only found out again.
+    """
 
     def __init__(self, capacity: int = 16384) -> None:
-        self._keys: OrderedDict[str, FileKey] = OrderedDict()
+        self._keys: dict[str, FileKey] = {}  # least recently used first
         self._capacity = capacity
-        self._lock = threading.Lock()
 
     def add(self, path: str, key: FileKey) -> None:
-        with self._lock:
-            self._keys[path] = key
-            self._keys.move_to_end(path)
-            if len(self._keys) > self._capacity:
-                self._keys.popitem(last=False)
+        self._keys.pop(path, None)
+        self._keys[path] = key
+        if len(self._keys) > self._capacity:
+            # Another thread may change the dict between the two steps; then it also checks the capacity.
+            with contextlib.suppress(RuntimeError, StopIteration):
+                self._keys.pop(next(iter(self._keys)), None)
 
     def holds(self, path: str, key: FileKey) -> bool:
         """Tell whether exactly this file was added under this path."""
-        with self._lock:
-            if self._keys.get(path) != key:
-                return False
-            self._keys.move_to_end(path)
-            return True
+        if self._keys.get(path) != key:
+            return False
+        self._keys.pop(path, None)
+        self._keys[path] = key
+        return True
 
     def clear(self) -> None:
-        with self._lock:
-            self._keys.clear()
+        self._keys.clear()
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -1,19 +1,14 @@
 """Names inside a buffer directory: which file holds which buffer, and which layout a directory has.
 
-Pure functions on names; only `detect_layout` touches the file system.
-Format: contracts/buffer-directory.md.
+Pure functions on names. Format: contracts/buffer-directory.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from .errors import InvalidDigest, StoreLayoutUnknown
-
-if TYPE_CHECKING:
-    from .filesystem import FileSystem
+from .errors import InvalidDigest
 
 __all__ = (
     "COMPRESSED_SUFFIXES",
@@ -31,7 +26,6 @@ __all__ = (
     "LayoutName",
     "buffer_digest",
     "check_digest",
-    "detect_layout",
     "is_prefix_name",
     "temporary_owner",
 )
@@ -53,7 +47,7 @@ DIRECTORY_MODE = 0o3775  # setgid and sticky: a group may add, only owners remov
 
 _BUFFER = re.compile(r"([0-9a-f]{64})(?:\.zst|\.gz)?")
 _PREFIX = re.compile(r"[0-9a-f]{2}")
-_TEMPORARY = re.compile(r"[0-9a-f]{64}-(.+)")
+_TEMPORARY = re.compile(rf"(?:[0-9a-f]{{64}}|{re.escape(MARKER)})-(.+)")
 
 
 def check_digest(digest: object) -> bytes:
@@ -81,30 +75,3 @@ def temporary_owner(name: str) -> str | None:
     """Return what follows the dash in the name of a temporary file, None for any other name."""
     match = _TEMPORARY.fullmatch(name)
     return match[1] if match else None
-
-
-def detect_layout(filesystem: FileSystem, root: str) -> LayoutName:
-    """Return the layout of an existing directory.
-
-    The marker decides. Without it, buffer files directly in the directory say flat; two-digit
-    directories, or nothing that looks like a buffer, say prefix. Both at once is StoreLayoutUnknown.
-    """
-    if filesystem.exists(f"{root}/{MARKER}"):
-        return "prefix"
-    return _layout_of_names(filesystem.listdir(root), root)
-
-
-def _layout_of_names(names: Iterable[str], root: str) -> LayoutName:
-    flat = prefix = ""
-    for name in names:
-        if is_prefix_name(name):
-            prefix = name
-        elif buffer_digest(name) is not None:
-            flat = name
-        if flat and prefix:
-            raise StoreLayoutUnknown(
-                f"{root} holds both a buffer file {flat} and a prefix directory {prefix}, and no {MARKER}.",
-                path=root,
-                remedy="say which layout the directory has: layout='prefix' or layout='flat'.",
-            )
-    return "flat" if flat else "prefix"

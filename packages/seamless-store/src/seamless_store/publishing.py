@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BufferDamaged, DigestMismatch, translated_os_errors
+from .file_filler import WRITEBACK_BYTES, FileFiller, write_all
 from .known_files import KnownFiles, file_key
 from .layout import DIRECTORY_MODE, FILE_MODE, LENGTH_SUFFIX, SIDECAR_MODE, TEMPORARY_MODE, check_digest
+from .side_hash import SideHash
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from .filesystem import FileSystem
     from .quarantine import Quarantine
 
-__all__ = ("CHUNK_BYTES", "Publisher", "directory_of", "write_all")
+__all__ = ("CHUNK_BYTES", "Publisher", "directory_of")
 
 CHUNK_BYTES = 1024 * 1024  # hashed and written while in the processor's cache
 SYNC_EACH_MAX = 8  # from here one syncfs is cheaper, yet it also writes back what others left dirty
@@ -94,6 +96,9 @@ class Publisher:
     def _prepare(
         self, batch: dict[bytes, _Item], digest: bytes, parts: Sequence[bytes | memoryview], verified: bool
     ) -> None:
+        check_digest(digest)
+        if isinstance(parts, (bytes, bytearray, memoryview)):
+            raise TypeError("publish expects a sequence of parts for each digest; put the bytes into a list")
         views = [view for view in map(_as_bytes, parts) if view.nbytes]
         size_bytes = sum(view.nbytes for view in views)
         is_hashed = verified
@@ -101,7 +106,7 @@ class Publisher:
             _check(digest, self._hash_parts(views), size_bytes, self._root)
             is_hashed = True
         if digest not in batch:
-            path = self.path(check_digest(digest))
+            path = self.path(digest)
             batch[digest] = _Item(digest, views, size_bytes, is_hashed, path)
 
     def _publish(self, batch: list[_Item]) -> None:
@@ -183,14 +188,14 @@ class Publisher:
         fd, item.temporary = self.create_temporary(item.digest)
         try:
             if item.is_hashed:
-                self._write_parts(fd, item.parts)
+                self._write_parts(fd, item.parts, item.size_bytes)
             else:
-                hasher = self.new_hash()
-                for part in item.parts:
-                    for start in range(0, part.nbytes, CHUNK_BYTES):
-                        chunk = part[start : start + CHUNK_BYTES]
-                        hasher.update(chunk)
-                        write_all(filesystem, fd, chunk)
+                hasher, file = SideHash(self.new_hash()), FileFiller(filesystem, fd)
+                with contextlib.closing(hasher):
+                    for part in item.parts:
+                        for start in range(0, part.nbytes, CHUNK_BYTES):
+                            chunk = part[start : start + CHUNK_BYTES]
+                            hasher.update(chunk, file.write)
                 _check(item.digest, hasher.digest(), item.size_bytes, self._root)
             filesystem.fchmod(fd, FILE_MODE)
             if fsync:
@@ -199,7 +204,13 @@ class Publisher:
         finally:
             filesystem.close(fd)
 
-    def _write_parts(self, fd: int, parts: list[memoryview]) -> None:
+    def _write_parts(self, fd: int, parts: list[memoryview], size_bytes: int) -> None:
+        if size_bytes > WRITEBACK_BYTES:
+            file = FileFiller(self.filesystem, fd)
+            for part in parts:
+                for start in range(0, part.nbytes, WRITEBACK_BYTES):
+                    file.write(part[start : start + WRITEBACK_BYTES])
+            return
         if len(parts) == 1:
             write_all(self.filesystem, fd, parts[0])
             return
@@ -315,8 +326,7 @@ class Publisher:
         else:
             self._sync_filesystem()
         for parent in parents:
-            with contextlib.suppress(PermissionError):  # a parent we may not read was not made by us
-                self.fsync_path(parent)
+            self.fsync_path(parent)
         self._unsynced_parents = ()
         self._durable_directories |= fresh
 
@@ -356,16 +366,6 @@ class Publisher:
 def directory_of(path: str) -> str:
     """Return the directory part of an absolute path that we have composed."""
     return path.rpartition("/")[0]
-
-
-def write_all(filesystem: FileSystem, fd: int, chunk: memoryview | bytes) -> None:
-    """Write the whole chunk, however many calls that takes."""
-    written = filesystem.write(fd, chunk)
-    size_bytes = len(chunk)
-    if written < size_bytes:
-        view = memoryview(chunk)
-        while written < size_bytes:
-            written += filesystem.write(fd, view[written:])
 
 
 def _as_bytes(part: bytes | memoryview) -> memoryview:

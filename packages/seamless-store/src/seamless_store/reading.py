@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .compressed import decompressed
-from .errors import CompressedStreamInvalid, DecompressionLimitExceeded, StoreIOError
+from .errors import CompressedStreamInvalid, StoreIOError
 from .known_files import KnownFiles, file_key
-from .layout import FILE_MODE, Form
+from .layout import FILE_MODE, LENGTH_SUFFIX, Form
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -66,10 +66,10 @@ class FileReader:
 
     def content(self, path: str, form: Form | None, digest: bytes) -> bytes | memoryview:
         """Return the verified buffer in this file."""
+        if form is not None:
+            return self._decompressed_content(path, form, digest)
         fd, stat = self._open(path)
         try:
-            if form is not None:
-                return self._collect(fd, stat, path, form, digest)
             if stat.st_size < MAP_MIN_BYTES:
                 return self._read_small(fd, stat, path, digest)
             return self._read_large(fd, stat, path, digest)
@@ -178,38 +178,32 @@ class FileReader:
         except OSError:  # no more descriptors, mappings, or a file system without mmap: read it instead
             return None
 
-    def _collect(
-        self, fd: int, stat: os.stat_result, path: str, form: Form, digest: bytes
-    ) -> bytes | memoryview:
-        """Return the decompressed content, taking memory only for what a sidecar or a first pass says."""
-        sidecar = path[: -len(form) - 1] + ".BUFFERLENGTH"
-        expected = self.sidecar_length(sidecar)
-        if expected is None or expected > self._max_bytes:
-            expected = self.verified_length(path, form, digest)
-        content, hasher = bytearray(), self._new_hash()
-        for piece in self._decompressed(fd, stat, path, form):
-            if len(content) + len(piece) > expected:  # the sidecar is wrong; find out the truth first
-                del content
-                expected = self.verified_length(path, form, digest)
-                return self._collect_exactly(path, form, digest, expected)
-            content += piece
-            hasher.update(piece)
-        self._check(hasher.digest(), digest, path, stat)
-        return bytes(content) if len(content) < MAP_MIN_BYTES else memoryview(content).toreadonly()
+    def _decompressed_content(self, path: str, form: Form, digest: bytes) -> bytes | memoryview:
+        """Return the content, taking memory only for as much as a sidecar or a first pass says."""
+        size_bytes = self.sidecar_length(path[: -len(form) - 1] + LENGTH_SUFFIX)
+        if size_bytes is not None and size_bytes <= self._max_bytes:
+            content = self._collect(path, form, digest, size_bytes)
+            if content is not None:
+                return content
+        content = self._collect(path, form, digest, self.verified_length(path, form, digest))
+        if content is None:
+            raise DamagedFile(path, self._filesystem.stat(path), "it changed while it was read")
+        return content
 
-    def _collect_exactly(self, path: str, form: Form, digest: bytes, size_bytes: int) -> bytes | memoryview:
+    def _collect(self, path: str, form: Form, digest: bytes, size_bytes: int) -> bytes | memoryview | None:
+        """Return the verified content, or None if there is more of it than `size_bytes`."""
+        content, hasher = bytearray(), self._new_hash()
         fd, stat = self._open(path)
         try:
-            content, hasher = bytearray(), self._new_hash()
             for piece in self._decompressed(fd, stat, path, form):
+                if len(content) + len(piece) > size_bytes:
+                    return None
                 content += piece
                 hasher.update(piece)
-                if len(content) > size_bytes:
-                    raise DamagedFile(path, stat, "it changed while it was read")
-            self._check(hasher.digest(), digest, path, stat)
         finally:
             self._filesystem.close(fd)
-        return memoryview(content).toreadonly()
+        self._check(hasher.digest(), digest, path, stat)
+        return bytes(content) if len(content) < MAP_MIN_BYTES else memoryview(content).toreadonly()
 
     def _pieces(self, fd: int) -> Iterator[memoryview]:
         buffer = memoryview(bytearray(_READ_BYTES))
@@ -221,8 +215,6 @@ class FileReader:
             yield from decompressed(form, self._pieces(fd), name=path, max_bytes=self._max_bytes)
         except CompressedStreamInvalid as exc:
             raise DamagedFile(path, stat, exc.cause) from exc
-        except DecompressionLimitExceeded:
-            raise
 
     def _check(self, actual: bytes, digest: bytes, path: str, stat: os.stat_result) -> None:
         if actual != digest:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .compressed import Decompressor
 from .errors import DigestMismatch, StoreClosed, translated_os_errors
+from .file_filler import FileFiller
 from .layout import FILE_MODE, Form
-from .publishing import CHUNK_BYTES, Publisher, directory_of, write_all
+from .publishing import CHUNK_BYTES, Publisher, directory_of
 from .reading import DamagedFile, FileReader
+from .side_hash import SideHash
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,14 +35,13 @@ class BufferWriter:
         self._form = form
         self._plain_path = publisher.path(digest)
         self._path = f"{self._plain_path}.{form}" if form else self._plain_path
-        self._hasher = publisher.new_hash()
+        self._hasher = SideHash(publisher.new_hash())
         self._decompressor = (
             Decompressor(form, name=self._path, max_bytes=publisher.max_decompressed_bytes) if form else None
         )
-        self._fd = -1
-        self._temporary = ""
         with translated_os_errors("store a buffer", self._path):
             self._fd, self._temporary = publisher.create_temporary(digest)
+        self._file = FileFiller(publisher.filesystem, self._fd)
 
     def __enter__(self) -> Self:
         return self
@@ -87,20 +89,25 @@ class BufferWriter:
         """Remove the temporary file; idempotent, and nothing after a commit."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._publisher.filesystem.close(fd)
+            with contextlib.suppress(OSError):  # what matters was made durable, or is thrown away now
+                self._publisher.filesystem.close(fd)
+        self._hasher.close()
         temporary, self._temporary = self._temporary, ""
         self._publisher.discard([temporary])
 
     def _write(self, chunk: memoryview) -> None:
         if self._decompressor is None:
-            self._hasher.update(chunk)
+            self._hasher.update(chunk, self._store)
             self.size_bytes += chunk.nbytes
-        else:
-            for piece in self._decompressor.feed(chunk):
-                self._hasher.update(piece)
-            self.size_bytes = self._decompressor.size_bytes
+            return
+        for piece in self._decompressor.feed(chunk):
+            self._hasher.update(memoryview(piece), _nothing)
+        self.size_bytes = self._decompressor.size_bytes
+        self._store(chunk)
+
+    def _store(self, chunk: memoryview) -> None:
         with translated_os_errors("store a buffer", self._path):
-            write_all(self._publisher.filesystem, self._fd, chunk)
+            self._file.write(chunk)
 
     def _publish(self) -> None:
         publisher, filesystem = self._publisher, self._publisher.filesystem
@@ -127,3 +134,7 @@ class BufferWriter:
             self._publisher.put_aside(exc.path, self._digest, exc.inode, exc.reason)
             return False
         return True
+
+
+def _nothing(chunk: memoryview) -> None:
+    """What there is to do while a decompressed piece is hashed."""

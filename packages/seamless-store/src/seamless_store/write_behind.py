@@ -308,6 +308,8 @@ class WriteBehind:
                 return
             self._hurry.wait(self._delay_s)
             with self._mutex:
+                if self._closed and not self._queued:
+                    return
                 self._work.clear()
                 self._hurry.clear()
                 batch = self._writing = self._queued

@@ -55,7 +55,8 @@ class Composite:
         if isinstance(value, dict):
             return {key: self._copy(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self._copy(item) for item in value]
+            items = [self._copy(item) for item in value]
+            return tuple(items) if isinstance(value, tuple) else items
         copy = getattr(value, "copy", None)
         return copy() if hasattr(value, "__array_interface__") and callable(copy) else value
 
@@ -72,8 +73,9 @@ class Composite:
             return value._result_value()
         if isinstance(value, dict):
             return {key: self._substitute(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._substitute(item) for item in value]
+        if isinstance(value, (list, tuple)):
+            items = [self._substitute(item) for item in value]
+            return tuple(items) if isinstance(value, tuple) else items
         return value
 
 
@@ -138,8 +140,11 @@ def prepare_arguments(values: Mapping[str, Any], celltypes: Mapping[str, str]) -
             if len(value) == 64 and _HEX_DIGITS.issuperset(value):
                 hexes.append(value)
                 continue
-        elif kind is not int and kind is not float and kind is not bool and _prepare_special(
-            prepared, name, value, celltypes[name]
+        elif (
+            kind is not int
+            and kind is not float
+            and kind is not bool
+            and _prepare_special(prepared, name, value, celltypes[name])
         ):
             continue
         celltype = celltypes[name]
@@ -171,7 +176,9 @@ def _prepare_special(prepared: PreparedArguments, name: str, value: Any, celltyp
         prepared.hexes.append(value.get_checksum().hex())
         prepared.payloads.append(value)
     elif (
-        celltype in _STRINGIFYING and isinstance(value, (list, tuple, dict)) and _contains_transformation(value)
+        celltype in _STRINGIFYING
+        and isinstance(value, (list, tuple, dict))
+        and _contains_transformation(value)
     ):
         _prepare_composite(prepared, name, value, celltype)
     else:
@@ -182,7 +189,10 @@ def _prepare_special(prepared: PreparedArguments, name: str, value: Any, celltyp
 def _prepare_composite(prepared: PreparedArguments, name: str, value: Any, celltype: str) -> None:
     if prepared.composites is None:
         prepared.composites = {}
-    prepared.composites[name] = Composite(value, celltype)
+    try:
+        prepared.composites[name] = Composite(value, celltype)
+    except RecursionError as exc:
+        raise _argument_error(name, value, celltype, exc) from None
     prepared.hexes.append(None)
 
 

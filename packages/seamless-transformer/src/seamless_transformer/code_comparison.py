@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ("CodeContext", "compile_in_context", "same_code")
+__all__ = ("CodeContext", "is_source_of")
 
 _FUTURE_FLAGS = 0x1FE0000  # CO_FUTURE_DIVISION ... CO_FUTURE_ANNOTATIONS, as in Include/cpython/code.h
 _KIND_FLAGS = 0x2AC  # CO_VARARGS, CO_VARKEYWORDS, CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 _NEW_LOCALS = 0x2  # CO_NEWLOCALS: a function, not the body of a class
-_HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING, Python >= 3.13
+_HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING, Python >= 3.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,29 @@ class CodeContext:
         )
 
 
-def compile_in_context(node: ast.FunctionDef | ast.Lambda, context: CodeContext) -> CodeType | None:
+def is_source_of(
+    function: FunctionType, node: ast.FunctionDef | ast.Lambda, imported_names: Callable[[], Collection[str]]
+) -> bool:
+    """Return whether a syntax tree is that of a function in memory.
+
+    node: without decorators, its lines numbered as in the file (Python 3.13 keeps those of classes).
+    imported_names: gives the names that imports at the top level of the function's
+        module bind; Python compiles calls of their members in another way. Asked only when needed.
+    """
+    context = CodeContext.of(function)
+    compiled = _compile_in_context(node, context)
+    if compiled is None:
+        return False
+    if _same_code(compiled, function.__code__, context):
+        return True
+    imported = {name for name in imported_names() if name.isidentifier()}
+    compiled = _compile_in_context(node, context, imported) if imported else None
+    return compiled is not None and _same_code(compiled, function.__code__, context)
+
+
+def _compile_in_context(
+    node: ast.FunctionDef | ast.Lambda, context: CodeContext, imported: Collection[str] = ()
+) -> CodeType | None:
     """Compile a function's syntax tree as if it stood where the function did; None if it is invalid."""
     import copy
     import warnings
@@ -69,6 +91,8 @@ def compile_in_context(node: ast.FunctionDef | ast.Lambda, context: CodeContext)
         assert isinstance(outer, ast.FunctionDef)
         outer.body = [*bindings, *body]
         body = [outer]
+    if imported:
+        body = [ast.Import(names=[ast.alias(name=name) for name in sorted(imported)]), *body]
     tree = ast.fix_missing_locations(ast.Module(body=body, type_ignores=[]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -90,7 +114,7 @@ def _find(module: CodeType, context: CodeContext) -> CodeType | None:
     return None
 
 
-def same_code(compiled: CodeType, live: CodeType, context: CodeContext) -> bool:
+def _same_code(compiled: CodeType, live: CodeType, context: CodeContext) -> bool:
     """Return whether the code compiled from a text is that of the function in memory."""
     if _equal(compiled, live):
         return True
@@ -113,9 +137,9 @@ def _equal(a: CodeType, b: CodeType) -> bool:
 
 
 def _without_docstring(code: CodeType) -> tuple[Any, ...]:
-    """Drop the docstring; before Python 3.13 the first constant of a `def` is its docstring or None."""
+    """Drop the docstring; before Python 3.14 the first constant of a `def` is its docstring or None."""
     constants = code.co_consts
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         has_docstring = bool(code.co_flags & _HAS_DOCSTRING)
     else:
         is_class = code.co_flags & _NEW_LOCALS == 0

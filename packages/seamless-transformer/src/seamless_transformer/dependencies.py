@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .step_run import Failure
+from seamless import Checksum
+from seamless.errors import SeamlessError
+
+from .failure import Failure
 
 if TYPE_CHECKING:
     from seamless import Buffer
@@ -14,19 +17,28 @@ if TYPE_CHECKING:
 
 __all__ = ("fill_dependencies",)
 
+NULL_CHECKSUM = Checksum("38e0b9de817f645c4bec37c0d4a3e58baecccb040f5718dc069a72c7385a0bed")
+"""Of `null` and a newline: the buffer of None."""
+
 
 def fill_dependencies(
     arguments: PreparedArguments, hexes: dict[str, str | None], buffers: list[Buffer]
-) -> Failure | None:
-    """Write the checksums into `hexes`, new buffers into `buffers`; return what went wrong, or None.
+) -> dict[Checksum, Buffer | None] | Failure:
+    """Write the checksums into `hexes`, new buffers into `buffers`.
 
+    Returns the results that came from steps, with the buffers of those that no store keeps; or what went wrong.
     Every dependency must have finished.
     """
+    from_steps: dict[Checksum, Buffer | None] = {}
     for name, dependency in (arguments.dependencies or {}).items():
         failure = _failure_of(name, dependency)
         if failure is not None:
             return failure
-        hexes[name] = dependency.result_checksum.hex()
+        result = dependency.result_checksum
+        if result == NULL_CHECKSUM and dependency.celltype in ("mixed", "plain"):
+            continue  # as if None had been passed: a null pin
+        hexes[name] = result.hex()
+        from_steps[result] = dependency._result_buffer
     for name, composite in (arguments.composites or {}).items():
         for dependency in composite.dependencies:
             failure = _failure_of(name, dependency)
@@ -34,22 +46,21 @@ def fill_dependencies(
                 return failure
         try:
             buffer = composite.buffer()
-        except (TypeError, ValueError, KeyError, RuntimeError) as exc:
+        except (TypeError, ValueError, SeamlessError, RecursionError) as exc:
             return Failure.of_construction(
                 f"{type(exc).__name__}: argument {name!r} cannot be serialized as celltype "
-                f"{composite.celltype!r} with the values of the steps inside it: {exc}\n"
+                f"{composite.celltype!r} with the values of the steps inside it: {exc}\n",
+                exc,
             )
         hexes[name] = buffer.get_checksum().hex()
         buffers.append(buffer)
-    return None
+    return from_steps
 
 
 def _failure_of(name: str, dependency: Transformation) -> Failure | None:
     text = dependency.exception
     if text is None:
         return None
-    inner = dependency._failure
     return Failure.of_construction(
-        f"RuntimeError: Dependency {name!r} has an exception:\n{text}",
-        None if inner is None else inner.step_error,
+        f"RuntimeError: Dependency {name!r} has an exception:\n{text}", dependency._failure
     )

@@ -8,8 +8,9 @@ step needs no thread hop and Ctrl-C reaches it. Helper threads join a run when s
 are slow enough to pay for it. A helper that itself blocks (a step that waits for nested steps) gives its place in the
 run back while it waits, so nesting can never exhaust the threads: some thread of every run can always proceed.
 
-States: IDLE -> WAITING (for dependencies) -> READY -> ACTIVE -> FINISHED. A run that is aborted puts what has not
-finished back to IDLE, so that it can be run again.
+A run that is aborted puts what has not finished back to IDLE, so that it can be run again. A node belongs to one run at
+a time; when that run is aborted, the runs whose nodes or drivers wait for the node take it over, so nobody waits for
+a node that nobody will run.
 """
 
 from __future__ import annotations
@@ -18,116 +19,43 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from enum import IntEnum
+from collections.abc import Iterable
+from functools import lru_cache
 
-__all__ = ("Node", "NodeState", "Run", "background_run", "default_width")
+from seamless.lifecycle import register_close_hook
+
+from .helper_threads import HelperThreads
+from .nodes import Node, NodeState, drop, finish, pass_on, put_back, requeue, reset, transitions
+
+__all__ = (
+    "Node",
+    "NodeState",
+    "Run",
+    "background_run",
+    "default_width",
+    "drop",
+    "finish",
+    "requeue",
+    "reset",
+)
 
 HELPER_PATIENCE_S = 0.002  # a helper joins only when fewer than two nodes finished in this time
-HELPER_IDLE_S = 2.0  # an unused helper thread ends after this time
+WAIT_SLICE_S = 0.5  # a missed notification costs at most this delay, never a hang
+INTERRUPT_GRACE_S = (
+    2.5  # how long an abort waits for work that is being stopped (a command ends within 1.1 s)
+)
+POLL_S = 0.01
 
 
-class NodeState(IntEnum):
-    IDLE = 0
-    WAITING = 1
-    READY = 2
-    ACTIVE = 3
-    FINISHED = 4
-
-
-# One lock for all transitions: they are short, touch no I/O and call no user code.
-_transitions = threading.Lock()
 _thread = threading.local()  # .helping: the run for which this thread is a helper
-
-
-class Node:
-    """A unit of work with dependencies. Subclasses implement `_dependency_nodes` and `_advance`."""
-
-    __slots__ = ("__weakref__", "_callbacks", "_dependants", "_pending", "_run", "_state")
-
-    def __init__(self) -> None:
-        self._state = NodeState.IDLE
-        self._pending = 0
-        self._dependants: list[Node] | None = None
-        self._callbacks: list[Callable[[Node], None]] | None = None
-        self._run: Run | None = None
-
-    def _dependency_nodes(self) -> Sequence[Node]:
-        raise NotImplementedError
-
-    def _advance(self, run: Run) -> bool:
-        """Do the work. True: finished. False: somebody will call `finish` or `requeue` for this node.
-
-        Must not raise, except KeyboardInterrupt and the like, which abort the run.
-        """
-        raise NotImplementedError
-
-    def _interrupt(self) -> None:
-        """Ask running work to stop; it may ignore this."""
-
-    @property
-    def finished(self) -> bool:
-        return self._state is NodeState.FINISHED
-
-    def when_finished(self, callback: Callable[[Node], None]) -> None:
-        """Call `callback(node)` once the node has finished; at once if it has. It must be quick and not raise."""
-        with _transitions:
-            if self._state is not NodeState.FINISHED:
-                if self._callbacks is None:
-                    self._callbacks = []
-                self._callbacks.append(callback)
-                return
-        callback(self)
-
-
-def finish(node: Node) -> None:
-    """Mark the node as finished, release its dependants, and tell who waits for it."""
-    ready: list[Node] = []
-    with _transitions:
-        if node._state is NodeState.FINISHED:
-            return
-        node._state = NodeState.FINISHED
-        dependants, node._dependants = node._dependants, None
-        callbacks, node._callbacks = node._callbacks, None
-        run, node._run = node._run, None
-        for dependant in dependants or ():
-            if dependant._state is NodeState.WAITING:
-                dependant._pending -= 1
-                if dependant._pending == 0:
-                    dependant._state = NodeState.READY
-                    ready.append(dependant)
-    if run is not None:
-        run._left(node)
-    for dependant in ready:
-        if dependant._run is not None:
-            dependant._run._push(dependant)
-    for callback in callbacks or ():
-        callback(node)
-
-
-def requeue(node: Node) -> None:
-    """Let an active node advance once more: what it waited for went away without a result."""
-    with _transitions:
-        if node._state is not NodeState.ACTIVE:
-            return
-        run = node._run
-        node._state = NodeState.READY if run is not None else NodeState.IDLE
-    if run is not None:
-        run._push(node)
-
-
-def reset(node: Node) -> None:
-    """Make a finished node runnable again (a failure that is to be retried)."""
-    with _transitions:
-        if node._state is NodeState.FINISHED:
-            node._state = NodeState.IDLE
 
 
 class Run:
     """Some nodes on their way, driven by the threads that wait for them and by helpers.
 
-    width: how many nodes may be active at once.
+    width: how many nodes may be active at once; one that waits for nested steps is not counted meanwhile.
     helpers_only: nobody will call `drive`; helper threads do all the work.
+    eager: helpers start at once, not only when the nodes turn out to be slow.
     """
 
     def __init__(self, *, width: int | None = None, helpers_only: bool = False, eager: bool = False) -> None:
@@ -138,40 +66,43 @@ class Run:
         self._condition = threading.Condition(threading.Lock())
         self._driving = 0  # drivers that execute a node right now
         self._helpers = 0  # helper threads of this run, blocked ones not counted
+        self._active: set[Node] = set()  # changed in transitions only, like the next
         self._delegated: set[Node] = set()  # active nodes whose work is done elsewhere
-        self._waiting_drivers = 0
+        self._awaited: list[Node] = []  # what the waiting drivers wait for
         self._completed = 0
         self._aborted = False
 
     def add(self, nodes: Iterable[Node]) -> None:
         """Schedule nodes and everything they depend on that has not been scheduled yet."""
-        ready: list[Node] = []
+        n_ready = 0
         stack = list(nodes)
         stack.reverse()
-        with _transitions:
+        with transitions:
+            if self._aborted:
+                return
             while stack:
                 node = stack.pop()
-                if node._state is not NodeState.IDLE:
+                if node._state != NodeState.IDLE:
                     continue
                 node._state = NodeState.WAITING
                 node._run = self
                 pending = 0
                 for dependency in node._dependency_nodes():
-                    if dependency._state is NodeState.FINISHED:
+                    if dependency._state == NodeState.FINISHED:
                         continue
                     if dependency._dependants is None:
                         dependency._dependants = []
                     dependency._dependants.append(node)
                     pending += 1
-                    if dependency._state is NodeState.IDLE:
+                    if dependency._state == NodeState.IDLE:
                         stack.append(dependency)
                 node._pending = pending
                 if pending == 0:
                     node._state = NodeState.READY
-                    ready.append(node)
-        self._ready.extend(ready)
-        if self._eager and ready:
-            self._call_helpers()
+                    self._ready.append(node)
+                    n_ready += 1
+        if n_ready:
+            self._arrived()
 
     def drive(self, node: Node, *, timeout_s: float | None = None) -> bool:
         """Work and wait until `node` has finished; False when the time is over first.
@@ -181,10 +112,14 @@ class Run:
         if node.finished:
             return True
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        if node._run is not self or self._helpers_only:
-            node.when_finished(self._wake)
         try:
+            if node._run is not self:
+                node.when_finished(self._wake)
             while not node.finished:
+                if self._aborted:
+                    raise RuntimeError("the run of this step was aborted from another thread")
+                if node._state == NodeState.IDLE:  # the run that had it was aborted
+                    self.add([node])
                 if not self._work_one() and not node.finished and not self._wait(node, deadline):
                     return False
                 if deadline is not None and time.monotonic() >= deadline and not node.finished:
@@ -194,106 +129,102 @@ class Run:
             raise
         return True
 
-    def abort(self, nodes: Iterable[Node]) -> None:
-        """Stop: forget what is not active yet, interrupt what is. Unfinished nodes become IDLE again."""
+    def abort(self, nodes: Iterable[Node] = ()) -> None:
+        """Stop: put back what is not active yet, interrupt what is and wait a little for what can be stopped.
+
+        nodes: those that were added; what is ready or active, and what depends on it, is found anyway.
+        """
         active: list[Node] = []
-        stack = list(nodes)
-        dropped: set[Node] = set()
-        dependencies: set[Node] = set()
-        with _transitions:
+        dropped: list[Node] = []
+        with transitions:
             self._aborted = True
+            stack = [*nodes, *self._ready, *self._active]
             self._ready.clear()
+            seen: set[Node] = set()
             while stack:
                 node = stack.pop()
-                if node._run is not self or node._state is NodeState.FINISHED:
+                if node._run is not self or node in seen:
                     continue
-                if node._state is NodeState.ACTIVE:
-                    active.append(node)
-                    continue
-                node._state = NodeState.IDLE
-                node._run = None
-                dropped.add(node)
-                dependencies.update(node._dependency_nodes())
+                seen.add(node)
                 stack.extend(node._dependency_nodes())
-            for dependency in dependencies:
+                stack.extend(node._dependants or ())
+                (active if node._state == NodeState.ACTIVE else dropped).append(node)
+            gone = set(dropped)
+            for node in dropped:
+                put_back(node)
+            for dependency in {each for node in dropped for each in node._dependency_nodes()}:
                 if dependency._dependants is not None:
-                    dependency._dependants = [each for each in dependency._dependants if each not in dropped]
-        for node in active:
-            node._interrupt()
+                    dependency._dependants = [each for each in dependency._dependants if each not in gone]
+        stopping = [node for node in active if node._interrupt()]
+        for node in dropped:
+            pass_on(node, self)
         with self._condition:
             self._condition.notify_all()
+        deadline = time.monotonic() + INTERRUPT_GRACE_S
+        while any(node._state == NodeState.ACTIVE for node in stopping) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
 
     # internals
 
     def _wake(self, node: Node) -> None:
+        if not node.finished and not self._aborted:
+            node.when_finished(self._wake)  # its run was aborted; the next one tells us again
         with self._condition:
             self._condition.notify_all()
 
-    def _push(self, node: Node) -> None:
-        if self._aborted:
-            with _transitions:
-                node._state = NodeState.IDLE
-                node._run = None
-            return
-        self._ready.append(node)
-        if self._waiting_drivers:
+    def _arrived(self) -> None:
+        """Find a thread for nodes that became ready."""
+        if self._awaited:
             with self._condition:
                 self._condition.notify()
-        elif self._eager:
+        if self._eager:
             self._call_helpers()
 
     def _left(self, node: Node) -> None:
-        self._completed += 1
-        if self._delegated and node in self._delegated:
-            with self._condition:
-                self._delegated.discard(node)
-            if self._ready and self._eager:
-                self._call_helpers()
-        if self._waiting_drivers:
+        if self._ready and self._eager:
+            self._call_helpers()
+        if self._awaited and (node in self._awaited or (self._ready and self._occupied() < self._width)):
             with self._condition:
                 self._condition.notify_all()
 
     def _work_one(self, *, as_helper: bool = False) -> bool:
         """Execute one ready node on this thread; False when there is none or the width is used up."""
-        if not as_helper and self._occupied() >= self._width:
+        if not self._ready or (not as_helper and self._occupied() >= self._width):
             return False
+        node: Node | None = None
+        counted = False
         try:
-            node = self._ready.popleft()
-        except IndexError:
-            return False
-        with _transitions:
-            if node._state is not NodeState.READY:
-                return True
-            node._state = NodeState.ACTIVE
-        if not as_helper:
-            with self._condition:
-                self._driving += 1
-        if self._ready:
-            self._call_helpers()
-        try:
-            finished = node._advance(self)
-        except BaseException:
-            with _transitions:
-                if node._state is NodeState.ACTIVE:
-                    node._state = NodeState.IDLE
-                    node._run = None
-            raise
-        finally:
+            with transitions:
+                while self._ready and node is None:
+                    node = self._ready.popleft()
+                    if node._state == NodeState.READY and node._run is self:
+                        node._state = NodeState.ACTIVE
+                        self._active.add(node)
+                    else:
+                        node = None
+            if node is None:
+                return False
             if not as_helper:
                 with self._condition:
+                    self._driving += 1
+                    counted = True
+            if self._ready:
+                self._call_helpers()
+            if node._advance(self):
+                finish(node)
+            else:
+                with transitions:
+                    if node._state == NodeState.ACTIVE and node._run is self:
+                        self._delegated.add(node)
+        except BaseException:
+            if node is not None:
+                drop(node)
+            raise
+        finally:
+            if counted:
+                with self._condition:
                     self._driving -= 1
-        if finished:
-            finish(node)
-        else:
-            self._note_delegated(node)
         return True
-
-    def _note_delegated(self, node: Node) -> None:
-        with self._condition:
-            self._delegated.add(node)
-        if node.finished:  # it finished between `_advance` and here
-            with self._condition:
-                self._delegated.discard(node)
 
     def _wait(self, node: Node, deadline: float | None) -> bool:
         """Wait for an event. False when the deadline has passed."""
@@ -302,18 +233,21 @@ class Run:
             helping._give_up_place()
         try:
             with self._condition:
-                self._waiting_drivers += 1
+                self._awaited.append(node)
                 try:
-                    while not node.finished and not (self._ready and self._occupied() < self._width):
-                        if self._aborted:
-                            raise RuntimeError("the run of this step was aborted from another thread")
+                    while (
+                        node._state not in (NodeState.FINISHED, NodeState.IDLE)
+                        and not (self._ready and self._occupied() < self._width)
+                        and not self._aborted
+                    ):
                         remaining = None if deadline is None else deadline - time.monotonic()
                         if remaining is not None and remaining <= 0:
                             return False
-                        # bounded, so that a missed notification costs a delay and never a hang
-                        self._condition.wait(0.5 if remaining is None else min(remaining, 0.5))
+                        self._condition.wait(
+                            WAIT_SLICE_S if remaining is None else min(remaining, WAIT_SLICE_S)
+                        )
                 finally:
-                    self._waiting_drivers -= 1
+                    self._awaited.remove(node)
         finally:
             if helping is not None:
                 helping._take_place()
@@ -341,11 +275,18 @@ class Run:
             if not self._eager:
                 wanted = 1
             self._helpers += wanted
-        for _ in range(wanted):
-            _helper_threads.submit(self._help)
+        for started in range(wanted):
+            try:
+                _helper_threads.submit(self._help)
+            except RuntimeError:  # no more threads: those that there are do the work
+                with self._condition:
+                    self._helpers -= wanted - started
+                    helpless = self._helpers_only and self._helpers == 0
+                if helpless:
+                    raise
+                return
 
     def _help(self) -> None:
-        outer: Run | None = getattr(_thread, "helping", None)
         _thread.helping = self
         try:
             patient = not self._eager
@@ -362,58 +303,20 @@ class Run:
                 if self._ready:
                     self._call_helpers()
         finally:
-            _thread.helping = outer
+            _thread.helping = None
             with self._condition:
                 self._helpers -= 1
-                lost = bool(self._ready) and not self._aborted and self._eager
-            if lost:  # a node arrived between the last look and now
+                if self._ready and self._awaited:
+                    self._condition.notify()
+            if self._ready and self._eager:  # a node arrived between the last look and now
                 self._call_helpers()
 
 
-class _HelperThreads:
-    """Daemon threads that are made on demand and end when unused."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._tasks: deque[Callable[[], None]] = deque()
-        self._available = threading.Condition(threading.Lock())
-        self._idle = 0
-        self._made = 0
-
-    def submit(self, task: Callable[[], None]) -> None:
-        with self._available:
-            self._tasks.append(task)
-            if self._idle >= len(self._tasks):
-                self._available.notify()
-                return
-            self._made += 1
-            name = f"seamless-step-{self._made}"
-        threading.Thread(target=self._loop, name=name, daemon=True).start()
-
-    def _loop(self) -> None:
-        while True:
-            with self._available:
-                self._idle += 1
-                try:
-                    end = time.monotonic() + HELPER_IDLE_S
-                    while not self._tasks:
-                        remaining = end - time.monotonic()
-                        if remaining <= 0:
-                            return
-                        self._available.wait(remaining)
-                    task = self._tasks.popleft()
-                finally:
-                    self._idle -= 1
-            task()
-
-
-_helper_threads = _HelperThreads()
+_helper_threads = HelperThreads()
 _background: Run | None = None
 
 
+@lru_cache(maxsize=1)
 def default_width() -> int:
     """Return how many steps of one run are active at once unless said otherwise: the usable processors."""
     if hasattr(os, "sched_getaffinity"):
@@ -424,17 +327,23 @@ def default_width() -> int:
 def background_run() -> Run:
     """Return the run of steps that were started without anybody waiting for them."""
     global _background
-    with _transitions:
+    with transitions:
         if _background is None or _background._aborted:
             _background = Run(helpers_only=True)
+            register_close_hook(_close_background)
         return _background
 
 
+def _close_background() -> None:
+    run = _background
+    if run is not None:
+        run.abort()
+
+
 def _after_fork() -> None:
-    global _transitions, _background
-    _transitions = threading.Lock()
+    global _background, _helper_threads
     _background = None
-    _helper_threads.__init__()  # type: ignore[misc]
+    _helper_threads = HelperThreads()
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,11 +15,9 @@ def running_loop_exists() -> bool:
 
 def refuse_inside_event_loop(blocking: str, instead: str) -> None:
     """Raise RuntimeError if an event loop runs on this thread (unless it was patched to allow nesting)."""
-    if not running_loop_exists() or "nest_asyncio" in sys.modules:
-        return
+    if not running_loop_exists() or getattr(sys.modules["asyncio"], "_nest_patched", False):
+        return  # nest_asyncio marks the module when it is applied
     if "IPython" in sys.modules and "ipykernel" in sys.modules:
         raise RuntimeError(f"'{blocking}' is not supported within Jupyter. Use '{instead}' instead.")
     name = blocking.removeprefix("tf.")
-    raise RuntimeError(
-        f"Cannot block on {name} from within the running event loop. Use '{instead}' instead."
-    )
+    raise RuntimeError(f"Cannot block on {name} from within the running event loop. Use '{instead}' instead.")

@@ -19,7 +19,12 @@ def _version() -> str:
 
 
 def minimal_record(
-    tf_checksum_hex: str, result_checksum_hex: str, usage: ResourceUsage, *, execution: str, remote: str | None
+    tf_checksum_hex: str,
+    result_checksum_hex: str,
+    usage: ResourceUsage,
+    *,
+    execution: str,
+    remote: str | None,
 ) -> dict[str, Any]:
     """Return the record body, keys in the documented order. Times in seconds, memory in bytes."""
     return {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seamless import Buffer, CacheMissError, Checksum
 from seamless.active import get_active
 from seamless.buffer_cache import get_buffer_cache
-from seamless.errors import StepError
+from seamless.errors import ResultConflict, SeamlessError, StepError
 from seamless.resolution import find_buffer
 from seamless.step import StepRequest
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ("MAX_DEPTH", "FingertipDepthError", "recompute", "recompute_result")
 
-MAX_DEPTH = 100  # steps that had to be recomputed for one another; deeper chains need a stored result in between
+MAX_DEPTH = (
+    100  # steps that had to be recomputed for one another; deeper chains need a stored result in between
+)
 
 
 class FingertipDepthError(CacheMissError):
@@ -41,31 +43,66 @@ def recompute(checksum: Checksum, active: ActiveSet | None = None) -> Buffer | N
 
     Raises FingertipDepthError.
     """
-    return _recompute(checksum, active or get_active(), ())
+    return _Search(active or get_active()).recompute(checksum, ())
 
 
-def _recompute(checksum: Checksum, active: ActiveSet, path: tuple[Checksum, ...]) -> Buffer | None:
-    if checksum in path:
+class _Search:
+    """One search for a way to compute a buffer; remembers what is out of reach, so that no way is tried twice."""
+
+    def __init__(self, active: ActiveSet) -> None:
+        self._active = active
+        self._out_of_reach: set[Checksum] = set()
+        self._n_cycles = 0
+
+    def recompute(self, checksum: Checksum, path: tuple[Checksum, ...]) -> Buffer | None:
+        if checksum in path:
+            self._n_cycles += 1
+            return None
+        if checksum in self._out_of_reach:
+            return None
+        n_cycles = self._n_cycles
+        buffer = self._recompute(checksum, path)
+        if buffer is None and self._n_cycles == n_cycles:  # not only because of where we came from
+            self._out_of_reach.add(checksum)
+        return buffer
+
+    def _recompute(self, checksum: Checksum, path: tuple[Checksum, ...]) -> Buffer | None:
+        if len(path) >= MAX_DEPTH:
+            raise FingertipDepthError(
+                path[0],
+                f"buffer {path[0]} can only be recomputed through a chain of more than {MAX_DEPTH} steps whose "
+                "results are all missing. Compute one of the steps in between without scratch, so that its result "
+                "is stored.",
+            )
+        inner_path = (*path, checksum)
+        for tf_checksum in self._active.results.reverse(checksum):
+            transformation = _read_transformation(tf_checksum, self._active)
+            if transformation is None:
+                continue
+            inputs = self._read_inputs(transformation, inner_path)
+            if inputs is None:
+                continue
+            buffer = _run_again(tf_checksum, transformation, inputs, self._active)
+            if buffer is not None and buffer.get_checksum() == checksum:
+                get_buffer_cache().add(checksum.bytes(), buffer)
+                return buffer
         return None
-    if len(path) >= MAX_DEPTH:
-        raise FingertipDepthError(
-            path[0],
-            f"buffer {path[0]} can only be recomputed through a chain of more than {MAX_DEPTH} steps whose results are "
-            "all missing. Compute one of the steps in between without scratch, so that its result is stored.",
-        )
-    inner_path = (*path, checksum)
-    for tf_checksum in active.results.reverse(checksum):
-        transformation = _read_transformation(tf_checksum, active)
-        if transformation is None:
-            continue
-        inputs = _read_inputs(transformation, active, inner_path)
-        if inputs is None:
-            continue
-        buffer = _run_again(tf_checksum, transformation, inputs, active)
-        if buffer is not None and buffer.get_checksum() == checksum:
-            get_buffer_cache().add(checksum.bytes(), buffer)
-            return buffer
-    return None
+
+    def _read_inputs(
+        self, transformation: dict[str, Any], path: tuple[Checksum, ...]
+    ) -> dict[Checksum, Buffer] | None:
+        inputs: dict[Checksum, Buffer] = {}
+        for name, pin in transformation.items():
+            if name.startswith("__") or pin[2] is None:
+                continue
+            checksum = Checksum(pin[2])
+            buffer = find_buffer(checksum, self._active)
+            if buffer is None:
+                buffer = self.recompute(checksum, path)
+            if buffer is None:
+                return None
+            inputs[checksum] = buffer
+        return inputs
 
 
 def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, Any] | None:
@@ -74,23 +111,6 @@ def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, 
         return None
     transformation = buffer.get_value("plain")
     return transformation if isinstance(transformation, dict) else None
-
-
-def _read_inputs(
-    transformation: dict[str, Any], active: ActiveSet, path: tuple[Checksum, ...]
-) -> dict[Checksum, Buffer] | None:
-    inputs: dict[Checksum, Buffer] = {}
-    for name, pin in transformation.items():
-        if name.startswith("__") or pin[2] is None:
-            continue
-        checksum = Checksum(pin[2])
-        buffer = find_buffer(checksum, active)
-        if buffer is None:
-            buffer = _recompute(checksum, active, path)
-        if buffer is None:
-            return None
-        inputs[checksum] = buffer
-    return inputs
 
 
 def _run_again(
@@ -114,7 +134,7 @@ def _run_again(
     )
     try:
         outcome = run_step(request)
-    except (StepError, CacheMissError):
+    except SeamlessError:  # it failed, an input of it is missing, or its language does not run here
         return None  # this way does not lead to the buffer; another one may
     counting.add("executed")
     for attachment in outcome.attachments:
@@ -143,20 +163,27 @@ def recompute_result(transformation: Transformation) -> Buffer:
     except StepError as exc:
         raise CacheMissError(
             recorded,
-            f"the result {recorded} of step {transformation._definition.name!r} is recorded, but its buffer is gone, and "
-            f"running the step again failed:\n{exc.user_traceback}",
+            f"the result {recorded} of step {transformation._definition.name!r} is recorded, but its buffer is gone, "
+            f"and running the step again failed:\n{exc.user_traceback}",
         ) from exc.exception
     counting.add("executed")
     buffer = outcome.result
     checksum = buffer.get_checksum()
     if checksum != recorded:
         print(
-            f"seamless: step {transformation._definition.name!r} ({request.tf_checksum}): the buffer of its recorded result "
-            f"{recorded} is gone and a new run gave {checksum}; the new result replaces it.",
+            f"seamless: step {transformation._definition.name!r} ({request.tf_checksum}): the buffer of its recorded "
+            f"result {recorded} is gone and a new run gave {checksum}; the new result replaces it.",
             file=sys.stderr,
         )
         counting.add("conflicts")
-        active.results.contest(request.tf_checksum, recorded)
+        try:
+            active.results.contest(request.tf_checksum, recorded)
+        except ResultConflict:  # somebody else has replaced it meanwhile: that one stands
+            other = active.results.get(request.tf_checksum)
+            replaced = None if other is None else find_buffer(other, active)
+            if other is not None and replaced is not None:
+                transformation._result = other
+                return replaced
         record = minimal_record(
             request.tf_checksum.hex(), checksum.hex(), outcome.usage, execution=active.execution, remote=None
         )

@@ -142,7 +142,10 @@ def _dependencies(name: str, source: str, packages: set[str], members: set[str])
     for node in tree.body:
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
-        base = here[: len(here) - (node.level - 1)]
+        n_up = node.level - 1
+        if n_up > len(here):
+            continue  # beyond the package
+        base = here[: len(here) - n_up]
         if node.module is not None:
             found.add(".".join([*base, *node.module.split(".")]))
         elif base == path and name in packages:  # `from . import x` in a package: its own modules

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seamless.lifecycle import ensure_open
@@ -12,6 +12,7 @@ from .driver import Run
 from .event_loop import running_loop_exists
 
 if TYPE_CHECKING:
+    from .driver import Node
     from .transformation import Transformation
 
 __all__ = ("parallel", "parallel_async")
@@ -68,6 +69,7 @@ def _prepare(
                 f"item {index} given to parallel() is a {type(item).__name__}, not a Transformation. "
                 "Make steps with delayed(function)(arguments)."
             )
+    items.reverse()  # the next one is popped from the end
     return items, width
 
 
@@ -83,57 +85,79 @@ def _load_configuration() -> None:
 
 def _run_in_order(iterable: Any, items: list[Transformation], width: int) -> Iterator[Transformation]:
     run = Run(width=width, eager=width > 1)
-    _watch(iterable, items)
-    current: Transformation | None = None
+    watch = _Watch(iterable, items)
+    done = False
     try:
-        run.add(items)
-        for index in range(len(items)):
-            current = items[index]
-            items[index] = None  # type: ignore[call-overload]  # memory: what was given back is the caller's
-            run.drive(current)
-            _call(iterable, "raise_first_error")
-            yield current
-        current = None
+        run.add(reversed(items))
+        while items:
+            run.drive(items[-1])
+            watch.raise_error()
+            yield items.pop()  # memory: what was given back is the caller's
+        done = True
     finally:
-        if current is not None:
-            run.abort([item for item in items if item is not None])
-        _call(iterable, "close")
+        if not done:
+            run.abort(items)
+        watch.close()
 
 
 async def _run_in_order_async(
     iterable: Any, items: list[Transformation], width: int
 ) -> AsyncIterator[Transformation]:
-    import asyncio
-
-    from .transformation import _finished
+    from .waiting import finished
 
     run = Run(width=width, helpers_only=True)
-    _watch(iterable, items)
-    left = len(items)
+    watch = _Watch(iterable, items)
+    done = False
     try:
-        run.add(items)
-        for item in items:
-            await _finished(item)
-            left -= 1
-            _call(iterable, "raise_first_error")
-            yield item
+        run.add(reversed(items))
+        while items:
+            await finished(items[-1])
+            watch.raise_error()
+            yield items.pop()
+        done = True
     finally:
-        if left:
+        if not done:
             run.abort(items)
-        await asyncio.sleep(0)
-        _call(iterable, "close")
+        watch.close()
 
 
-def _watch(iterable: Any, items: list[Transformation]) -> None:
-    """Call `iterable.finish(index)` as each item finishes."""
-    finish = getattr(iterable, "finish", None)
-    if finish is None:
-        return
-    for index, item in zip(itertools.count(), items):
-        item.when_finished(lambda _, index=index: finish(index))  # type: ignore[misc]
+class _Watch:
+    """Tells the iterable what happens: `finish(index)` as each item finishes, `close()` at the end.
 
+    An error in `finish` comes out of the iteration, not out of the thread that finished the item.
+    """
 
-def _call(iterable: Any, name: str) -> None:
-    method = getattr(iterable, name, None)
-    if method is not None:
-        method()
+    def __init__(self, iterable: Any, items_reversed: list[Transformation]) -> None:
+        self._iterable = iterable
+        self._error: Exception | None = None
+        self._closed = False
+        self._finish: Callable[[int], None] | None = getattr(iterable, "finish", None)
+        if self._finish is not None:
+            for index, item in enumerate(reversed(items_reversed)):
+                item.when_finished(partial(self._finished, index))
+
+    def _finished(self, index: int, item: Node) -> None:
+        if self._closed:
+            return
+        if not item.finished:  # the run of somebody else had it, and was aborted: it will run again
+            item.when_finished(partial(self._finished, index))
+            return
+        assert self._finish is not None
+        try:
+            self._finish(index)
+        except Exception as exc:
+            self._error = self._error or exc
+
+    def raise_error(self) -> None:
+        """Raise what `finish` raised, or what the iterable asks for."""
+        if self._error is not None:
+            raise self._error
+        raise_first_error = getattr(self._iterable, "raise_first_error", None)
+        if raise_first_error is not None:
+            raise_first_error()
+
+    def close(self) -> None:
+        self._closed = True
+        close = getattr(self._iterable, "close", None)
+        if close is not None:
+            close()

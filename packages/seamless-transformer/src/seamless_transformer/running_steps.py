@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .transformation_errors import StepCycleError
@@ -18,7 +20,17 @@ __all__ = ("RunningStep", "RunningSteps", "running_steps")
 class RunningStep:
     """One running step, the transformation that leads it, and those that wait for its result."""
 
-    __slots__ = ("cancelled", "followers", "leader", "parent", "tf_checksum", "waits_for")
+    __slots__ = (
+        "cancelled",
+        "followers",
+        "leader",
+        "parent",
+        "running_here",
+        "stop_elsewhere",
+        "stopping",
+        "tf_checksum",
+        "waits_for",
+    )
 
     def __init__(self, tf_checksum: Checksum, leader: Transformation, parent: RunningStep | None) -> None:
         self.tf_checksum = tf_checksum
@@ -26,7 +38,16 @@ class RunningStep:
         self.parent = parent
         self.followers: list[tuple[Transformation, RunningStep | None]] = []
         self.waits_for: list[RunningStep] = []
-        self.cancelled = False
+        self.cancelled = False  # given up by somebody: nobody gets a result
+        self.stopping = False  # the work is asked to stop
+        self.running_here = False
+        self.stop_elsewhere: Callable[[], object] | None = None
+
+    def stop(self) -> None:
+        """Ask the work to stop."""
+        self.stopping = True
+        if self.stop_elsewhere is not None:
+            self.stop_elsewhere()
 
 
 class RunningSteps:
@@ -76,12 +97,13 @@ class RunningSteps:
             return None
 
     def end(self, step: RunningStep) -> list[Transformation]:
-        """Take the step out; return who waited for it."""
+        """Take the step out; return who waited for it. Once: a second call returns nobody."""
         with self._lock:
             if self._running.get(step.tf_checksum) is step:
                 del self._running[step.tf_checksum]
-            if step.parent is not None:
-                step.parent.waits_for.remove(step)
+            parent, step.parent = step.parent, None
+            if parent is not None:
+                parent.waits_for.remove(step)
             followers, step.followers = step.followers, []
             for _, parent in followers:
                 if parent is not None:
@@ -89,11 +111,13 @@ class RunningSteps:
             return [transformation for transformation, _ in followers]
 
     def cancel(self, tf_checksum: Checksum) -> RunningStep | None:
-        """Mark the running step as unwanted and take it out, so that a new call starts afresh."""
+        """Mark the running step, with all that wait for it, as cancelled and take it out: a new call starts afresh."""
         with self._lock:
             step = self._running.pop(tf_checksum, None)
             if step is not None:
                 step.cancelled = True
+                for transformation in (step.leader, *(follower for follower, _ in step.followers)):
+                    transformation._canceled = True
             return step
 
 
@@ -111,3 +135,13 @@ def _reaches(start: RunningStep, goal: RunningStep) -> bool:
 
 
 running_steps = RunningSteps()
+
+
+def _after_fork() -> None:
+    """What other threads ran does not run in the child; this thread goes on inside its step."""
+    running_steps._lock = threading.Lock()
+    running_steps._running = {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -45,7 +45,7 @@ class Binder:
     names: the parameters in the order of the signature; they are the names of the pins.
     """
 
-    __slots__ = ("_keyword_names", "_n_positional", "_names", "_required", "_simple", "names", "signature")
+    __slots__ = ("_keyword_names", "_n_positional", "_required", "_simple", "names", "signature")
 
     def __init__(self, signature: inspect.Signature, function_name: str = "function") -> None:
         parameters = list(signature.parameters.values())
@@ -53,7 +53,6 @@ class Binder:
             check_pin_name(parameter.name, f"parameter {parameter.name!r} of {function_name}")
         self.signature = signature
         self.names = tuple(p.name for p in parameters)
-        self._names = frozenset(self.names)
         self._keyword_names = frozenset(p.name for p in parameters if p.kind != p.POSITIONAL_ONLY)
         self._simple = not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
         self._n_positional = sum(p.kind != p.KEYWORD_ONLY for p in parameters)
@@ -71,7 +70,7 @@ class Binder:
     ) -> dict[str, Any]:
         """Return `{pin: value}` of this call, in the order of the signature.
 
-        preset: values for parameters that the call does not give.
+        preset: values for parameters that the call does not give; other names are ignored.
         Raises TypeError, in the words of `inspect`, when the call does not fit.
         """
         names = self.names
@@ -85,13 +84,9 @@ class Binder:
             if kwargs:
                 given.update(kwargs)
             if (
-                (
-                    not kwargs
-                    or (kwargs.keys() <= self._keyword_names and kwargs.keys().isdisjoint(names[:n_args]))
-                )
-                and self._required <= given.keys()
-                and given.keys() <= self._names
-            ):
+                not kwargs
+                or (kwargs.keys() <= self._keyword_names and kwargs.keys().isdisjoint(names[:n_args]))
+            ) and self._required <= given.keys():
                 return {name: given[name] for name in names if name in given}
         return self._bind_exactly(args, kwargs, preset or {})
 
@@ -115,9 +110,6 @@ class Binder:
                 merged[name] = call.arguments[name]
             elif name in preset:
                 merged[name] = preset[name]
-        unknown = preset.keys() - self._names
-        if unknown:
-            raise TypeError(f"got an unexpected preset argument {min(unknown)!r}")
         whole = inspect.BoundArguments(self.signature, merged)
         self.signature.bind(*whole.args, **whole.kwargs)  # raises for what is missing
         return {

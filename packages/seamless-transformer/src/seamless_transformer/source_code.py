@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from seamless.step import SourceLocation
 
-from .code_comparison import CodeContext, compile_in_context, same_code
+from .code_comparison import is_source_of
 from .definition_errors import (
     LambdaSourceError,
     NotAFunction,
@@ -106,13 +106,11 @@ def source_lines(function: FunctionType) -> list[str]:
 
 
 def _capture_def(function: FunctionType, lines: list[str]) -> SourceCode:
-    context = CodeContext.of(function)
     for text, first_line in _def_candidates(function, lines):
-        node = _single_def(text, function.__code__.co_name)
+        node = _single_def(text, function.__code__.co_name, first_line)
         if node is None:
             continue
-        compiled = compile_in_context(node, context)
-        if compiled is not None and same_code(compiled, function.__code__, context):
+        if is_source_of(function, node, lambda: _imported_names(lines)):
             return SourceCode(text, SourceLocation(function.__code__.co_filename, first_line), "function")
     raise _stale(function, "its code there is another one")
 
@@ -184,11 +182,11 @@ def _dedent_outside_strings(block: list[str], node: ast.FunctionDef) -> str:
     return "\n".join(result)
 
 
-def _single_def(text: str, name: str) -> ast.FunctionDef | None:
+def _single_def(text: str, name: str, first_line: int) -> ast.FunctionDef | None:
     tree = _parse(text)
     if tree is None or len(tree.body) != 1:
         return None
-    node = tree.body[0]
+    node = ast.increment_lineno(tree, first_line - 1).body[0]
     if isinstance(node, ast.FunctionDef) and node.name == name and not node.decorator_list:
         return node
     return None
@@ -203,12 +201,7 @@ def _capture_lambda(function: FunctionType, lines: list[str]) -> SourceCode:
     nodes = list(_lambdas_on_line(function, lines))
     if not nodes:
         raise _stale(function, "no lambda starts on that line")
-    context = CodeContext.of(function)
-    matching = []
-    for node in nodes:
-        compiled = compile_in_context(node, context)
-        if compiled is not None and same_code(compiled, code, context):
-            matching.append(node)
+    matching = [node for node in nodes if is_source_of(function, node, lambda: _imported_names(lines))]
     if not matching:
         raise _stale(function, "the lambda on that line is another one")
     node = _the_one(function, matching, line)
@@ -262,6 +255,23 @@ def _lambda_text(line: str, node: ast.Lambda) -> str:
     rest = raw[node.end_col_offset :].decode("utf-8").rstrip()
     blank = rest[: len(rest) - len(rest.lstrip())]
     return lambda_text + (rest if rest.lstrip().startswith("#") else blank)
+
+
+# -- the file as a whole -------------------------------------------------------------------------------------
+
+
+def _imported_names(lines: list[str]) -> set[str]:
+    """Return the names that imports bind at the top level of a file, those in its `if` and `try` included."""
+    tree = _parse("".join(lines))
+    names: set[str] = set()
+    pending: list[ast.AST] = [] if tree is None else [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            pending.extend(ast.iter_child_nodes(node))
+    return names
 
 
 # -- messages ------------------------------------------------------------------------------------------------

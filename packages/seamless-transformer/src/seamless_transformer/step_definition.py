@@ -75,9 +75,7 @@ class StepDefinition:
         )
 
     def _fixed_pins(self) -> dict[str, Sequence[str | None]]:
-        pins: dict[str, Sequence[str | None]] = {
-            "code": [*self.code_entry, self.code.get_checksum().hex()]
-        }
+        pins: dict[str, Sequence[str | None]] = {"code": [*self.code_entry, self.code.get_checksum().hex()]}
         for name, buffer in self.modules.items():
             pins[name] = ["plain", "module", buffer.get_checksum().hex()]
         return pins
@@ -99,5 +97,3 @@ class StepDefinition:
         if self.environment is not None:
             buffers.append(self.environment)
         return buffers
-
-

@@ -2,145 +2,160 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seamless import Buffer, CacheMissError, Checksum
 from seamless.buffer_cache import get_buffer_cache
-from seamless.errors import StepError
 from seamless.resolution import find_buffer
 from seamless.step import StepOutcome, StepRequest
 
 from . import driver
 from .counters import counting
 from .execution_record import minimal_record
+from .failure import Failure
 from .running_steps import RunningStep, running_steps
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from seamless.ports import Executor
+
     from .transformation import Transformation
 
-__all__ = ("Failure", "request_again", "run_here")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a transformation has no result."""
-
-    text: str
-    step_error: StepError | None = None
-    in_construction: bool = False
-
-    @classmethod
-    def of_construction(cls, text: str, step_error: StepError | None = None) -> Failure:
-        return cls(text if text.endswith("\n") else text + "\n", step_error, True)
-
-    @classmethod
-    def of_step(cls, error: StepError) -> Failure:
-        text = error.user_traceback if error.user_traceback.endswith("\n") else error.user_traceback + "\n"
-        for title, printed in (("Standard output", error.stdout), ("Standard error", error.stderr)):
-            if printed.strip():
-                line = "*" * 49
-                text += f"{line}\n* {title}\n{line}\n{printed.rstrip()}\n{line}\n"
-        return cls(text, error)
-
-    @classmethod
-    def of_machinery(cls, error: BaseException) -> Failure:
-        return cls(f"{type(error).__name__}: {error}\n")
+__all__ = ("request_again", "run_here")
 
 
 def run_here(transformation: Transformation) -> bool:
-    """Give the transformation its result, from the cache or by running it. False: somebody else will finish it."""
+    """Give the transformation its result, from the cache or by running it. False: somebody else will finish it.
+
+    Raises what the store, the database or the registry of running steps raises.
+    """
     active = transformation._active
     tf_checksum = transformation._tf
     assert tf_checksum is not None
-    try:
-        known = active.results.get(tf_checksum)
-        if known is not None:
-            counting.add("hits")
-            transformation._succeed(known)
-            return True
-        parent = running_steps.current()
-        step = running_steps.lead_or_follow(tf_checksum, transformation, parent)
-    except Exception as exc:  # a store or database that fails is this step's failure, not the driver's
-        transformation._fail(Failure.of_machinery(exc))
+    known = active.results.get(tf_checksum)
+    if known is not None:
+        counting.add("hits")
+        transformation._succeed(known)
         return True
+    step = running_steps.lead_or_follow(tf_checksum, transformation, transformation._inside)
     if step is None:
         counting.add("shared")
         return False
-    known = active.results.get(tf_checksum)
-    if known is not None:  # it ended between the look-up and now
-        counting.add("hits")
-        _end(step, lambda each: each._succeed(known))
-        return True
-    executor = None if transformation._definition.local else active.executor
-    if executor is None:
-        return _run_inline(transformation, step)
-    future = executor.submit(_request(transformation, step))
+    transformation._running = step
+    try:
+        if transformation._canceled:
+            _give_back(step)
+            return True
+        known = active.results.get(tf_checksum)
+        if known is None:
+            executor = None if transformation._definition.local else active.executor
+            return (
+                _run_inline(transformation, step)
+                if executor is None
+                else _submit(transformation, step, executor)
+            )
+    except Exception as exc:  # everybody who waits for this step must learn why it does not come
+        return _conclude(transformation, step, exc)
+    except BaseException:
+        _give_back(step)
+        raise
+    counting.add("hits")  # it ended between the look-up and now
+    result = known
+    _end(step, lambda each: each._succeed(result))
+    return True
+
+
+def _submit(transformation: Transformation, step: RunningStep, executor: Executor) -> bool:
+    request = _request(transformation, step)
+    step.stop_elsewhere = lambda: executor.cancel(request)
+    future = executor.submit(request)
     future.add_done_callback(lambda done: _delivered(transformation, step, done))
     return False
+
+
+def _delivered(transformation: Transformation, step: RunningStep, future: Future[StepOutcome]) -> None:
+    outcome: StepOutcome | BaseException | None
+    if future.cancelled():
+        from concurrent.futures import CancelledError
+
+        step.stopping = True
+        outcome = CancelledError()
+    else:
+        outcome = future.exception() or future.result()
+    if _conclude(transformation, step, outcome):
+        driver.finish(transformation)
 
 
 def _run_inline(transformation: Transformation, step: RunningStep) -> bool:
     from seamless_worker import run_step
 
-    transformation._running = step
+    step.running_here = True
     former = running_steps.enter(step)
     outcome: StepOutcome | BaseException
     try:
         outcome = run_step(_request(transformation, step))
     except Exception as exc:
         outcome = exc
-    except BaseException:
-        transformation._running = None
-        for follower in running_steps.end(step):
-            driver.requeue(follower)
-        raise
+    except BaseException as exc:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        outcome = exc  # Ctrl-C goes to the main thread only: here the step's own code raised it
     finally:
         running_steps.leave(former)
-    transformation._running = None
+        step.running_here = False
     return _conclude(transformation, step, outcome)
 
 
-def _delivered(transformation: Transformation, step: RunningStep, future: Future[StepOutcome]) -> None:
-    error = future.exception()
-    if _conclude(transformation, step, future.result() if error is None else error):
-        driver.finish(transformation)
+def _give_back(step: RunningStep) -> None:
+    """Let those who wait for the step run it themselves."""
+    step.leader._running = None
+    for follower in running_steps.end(step):
+        driver.requeue(follower)
 
 
-def _conclude(transformation: Transformation, step: RunningStep, outcome: StepOutcome | BaseException) -> bool:
-    """Record the outcome and hand it to everybody who waits for it."""
+def _conclude(
+    transformation: Transformation, step: RunningStep, outcome: StepOutcome | BaseException
+) -> bool:
+    """Record the outcome and hand it to everybody who waits for it. False: the step was interrupted, not given up."""
+    transformation._running = None
     if step.cancelled:
-        if transformation._canceled:
-            running_steps.end(step)
-            return True
-        for follower in running_steps.end(step):  # the run was interrupted, the step not given up
-            driver.requeue(follower)
-        transformation._canceled = True
-        transformation._leave()
+        running_steps.end(step)
         return True
+    if step.stopping and _is_cancellation(outcome):
+        _give_back(step)
+        driver.drop(transformation)
+        return False
     if isinstance(outcome, BaseException):
         counting.add("failed")
-        failure = (
-            Failure.of_step(outcome) if isinstance(outcome, StepError) else Failure.of_machinery(outcome)
-        )
-        _end(step, lambda each: each._fail(failure))
-        return True
-    try:
-        result = _record(transformation, outcome)
-    except Exception as exc:  # the result cannot be kept: every waiting call must learn why
-        failure = Failure.of_machinery(exc)
-        _end(step, lambda each: each._fail(failure))
-        return True
-    counting.add("executed")
-    _end(step, lambda each: each._succeed(result, outcome.result))
+        failure = Failure.of_machinery(outcome)
+    else:
+        try:
+            result = _record(transformation, outcome)
+        except Exception as exc:  # the result cannot be kept: every waiting call must learn why
+            failure = Failure.of_machinery(exc)
+        else:
+            counting.add("executed")
+            buffer = outcome.result if result == outcome.result.get_checksum() else None
+            _end(step, lambda each: each._succeed(result, buffer))
+            return True
+    _end(step, lambda each: each._fail(failure))
     return True
+
+
+def _is_cancellation(outcome: StepOutcome | BaseException) -> bool:
+    if not isinstance(outcome, Exception):
+        return False
+    from concurrent.futures import CancelledError
+
+    return isinstance(outcome, CancelledError)
 
 
 def _end(step: RunningStep, conclude: Callable[[Transformation], None]) -> None:
     followers = running_steps.end(step)
+    step.leader._running = None
     if not step.leader._canceled:
         conclude(step.leader)
     for follower in followers:
@@ -166,6 +181,8 @@ def _request(transformation: Transformation, step: RunningStep) -> StepRequest:
         buffer = at_hand.get(checksum)
         if buffer is None:
             buffer = find_buffer(checksum, active)
+        if buffer is None:
+            buffer = transformation._from_steps.get(checksum)
         if buffer is None and (definition.allow_input_fingertip or checksum in transformation._from_steps):
             from .fingertip import recompute
 
@@ -181,7 +198,7 @@ def _request(transformation: Transformation, step: RunningStep) -> StepRequest:
         read_buffer=read_buffer,
         read_path=active.buffers.path,
         location=definition.location,
-        cancelled=lambda: step.cancelled,
+        cancelled=lambda: step.stopping,
     )
 
 
@@ -197,8 +214,12 @@ def _record(transformation: Transformation, outcome: StepOutcome) -> Checksum:
     buffers = [Buffer._from_parts((text,), tf_checksum), *transformation._buffers]
     if definition.stored_in is not active:
         buffers.extend(definition.fixed_buffers())
-    buffers.extend(outcome.attachments)
-    if not definition.scratch:
+    cache = get_buffer_cache()
+    if definition.scratch:
+        for attachment in outcome.attachments:
+            cache.add(attachment.get_checksum().bytes(), attachment)
+    else:
+        buffers.extend(outcome.attachments)
         buffers.append(outcome.result)
     record: dict[str, Any] = minimal_record(
         tf_checksum.hex(), result.hex(), outcome.usage, execution=active.execution, remote=None
@@ -208,5 +229,5 @@ def _record(transformation: Transformation, outcome: StepOutcome) -> Checksum:
     if winner != result:
         counting.add("conflicts")
     elif not definition.scratch:
-        get_buffer_cache().add(result.bytes(), outcome.result)
+        cache.add(result.bytes(), outcome.result)
     return winner

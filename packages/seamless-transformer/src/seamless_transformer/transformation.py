@@ -6,7 +6,7 @@ at construction; look-up, execution and record use that one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,18 @@ from . import driver
 from .arguments import PreparedArguments, all_dependencies
 from .driver import Node, NodeState, Run
 from .event_loop import refuse_inside_event_loop
-from .step_run import Failure, run_here
+from .failure import Failure
+from .running_steps import running_steps
+from .step_run import run_here
 from .transformation_errors import TransformationError, error_like
+from .waiting import finished, in_thread
 
 if TYPE_CHECKING:
     import asyncio
 
     from seamless.active import ActiveSet
 
+    from .running_steps import RunningStep
     from .step_definition import StepDefinition
 
 __all__ = ("Transformation",)
@@ -51,6 +55,7 @@ class Transformation(Node):
         "_failure",
         "_from_steps",
         "_hexes",
+        "_inside",
         "_result",
         "_result_buffer",
         "_running",
@@ -68,13 +73,14 @@ class Transformation(Node):
         self._arguments: PreparedArguments | None = None if arguments.complete else arguments
         if self._arguments is not None:
             self._arguments.payloads = []
-        self._from_steps: frozenset[Checksum] = frozenset()
+        self._from_steps: dict[Checksum, Buffer | None] = {}
         self._tf: Checksum | None = None
         self._result: Checksum | None = None
         self._result_buffer: Buffer | None = None
         self._failure: Failure | None = None
         self._canceled = False
-        self._running: Any = None  # RunningStep while this leads a running step
+        self._inside = running_steps.current()  # the step whose code made this, for the detection of cycles
+        self._running: RunningStep | None = None  # while this leads a running step
 
     def __del__(self) -> None:
         if getattr(self, "_entered", False):
@@ -91,15 +97,20 @@ class Transformation(Node):
         if self._tf is None and self._failure is None and not self._canceled:
             dependencies = self._dependency_nodes()
             if any(not dependency.finished for dependency in dependencies):
-                refuse_inside_event_loop("tf.construct()", "await tf.construction()")
+                ensure_open("transformation construction")
+                try:
+                    refuse_inside_event_loop("tf.construct()", "await tf.construction()")
+                except RuntimeError as exc:
+                    self._failure = Failure.of_construction(f"RuntimeError: {exc}\n", exc)
+                    return None
                 _drive_all(dependencies)
-            self._identify()
+            self._try_to_identify()
         return self._tf
 
     async def construction(self) -> Checksum | None:
         """Like `construct`, without blocking the event loop."""
         for dependency in self._dependency_nodes():
-            await _finished(dependency)
+            await finished(dependency)
         return self.construct()
 
     # computation
@@ -113,9 +124,9 @@ class Transformation(Node):
     async def computation(self, require_value: bool = False) -> Checksum | None:
         """Like `compute`, without blocking the event loop; with `require_value`, its value is at hand afterwards."""
         self.start()
-        await _finished(self)
+        await finished(self)
         if require_value and self._result is not None:
-            await _in_thread(self._result_buffer_or_recompute)
+            await in_thread(self._result_buffer_or_recompute)
         return self._result
 
     def run(self) -> Any:
@@ -129,7 +140,9 @@ class Transformation(Node):
         """Return a task of the running event loop that gives the value. Cancelling it cancels the step."""
         import asyncio
 
-        return asyncio.get_running_loop().create_task(self._value_async())
+        task = asyncio.get_running_loop().create_task(self._value_async())
+        task.add_done_callback(lambda done: self.cancel() if done.cancelled() else False)
+        return task
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._value_async().__await__()
@@ -137,7 +150,7 @@ class Transformation(Node):
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> Transformation:
         """Begin, with everything it depends on, without waiting; return self. `loop` is not needed."""
         ensure_open("transformation start")
-        if self._state is NodeState.IDLE:
+        if self._state == NodeState.IDLE:
             driver.background_run().add([self])
         return self
 
@@ -146,15 +159,17 @@ class Transformation(Node):
 
         self.start()
         try:
-            await _finished(self)
+            await finished(self)
         except asyncio.CancelledError:
             self.cancel()
             raise
         self._raise_failure()
-        return await _in_thread(self._result_value)
+        return await in_thread(self._result_value)
 
     def _compute(self, *, width: int | None = None) -> None:
         ensure_open("transformation computation")
+        if self._state == NodeState.IDLE and self.run_alone():
+            return
         while not self.finished:
             run = Run(width=width)
             run.add([self])
@@ -166,8 +181,10 @@ class Transformation(Node):
     def transformation_checksum(self) -> Checksum:
         """Checksum of the step with its arguments. Raises TransformationError before `construct`."""
         if self._tf is None and self._failure is None and not self._unfinished_dependencies():
-            self._identify()
+            self._try_to_identify()
         if self._tf is None:
+            if self._canceled:
+                raise TransformationError(CANCELED)
             if self._failure is not None:
                 raise TransformationError("Transformation construction returned an exception")
             raise TransformationError("Transformation has not been constructed")
@@ -179,7 +196,7 @@ class Transformation(Node):
         if self._result is not None:
             return self._result
         self._raise_failure()
-        if self._state is not NodeState.IDLE:
+        if self._state != NodeState.IDLE:
             raise TransformationError("Transformation is still computing")
         if self._tf is None and self._unfinished_dependencies():
             raise TransformationError("Transformation has not been constructed")
@@ -208,7 +225,7 @@ class Transformation(Node):
             return "Status: exception"
         if self._result is not None:
             return "Status: OK"
-        if self._state is NodeState.IDLE:
+        if self._state == NodeState.IDLE:
             return "Status: ready"
         return "Status: pending"
 
@@ -258,6 +275,7 @@ class Transformation(Node):
         """Forget a failure, so that the step can be tried again; without effect once cancelled."""
         if self._failure is not None and not self._canceled:
             self._failure = None
+            self._enter()
             driver.reset(self)
 
     def is_cached(self) -> bool:
@@ -268,7 +286,7 @@ class Transformation(Node):
     async def is_cached_async(self) -> bool:
         """Like `is_cached`, without blocking the event loop."""
         await self.construction()
-        return bool(await _in_thread(self._look_up_durable))
+        return bool(await in_thread(self._look_up_durable))
 
     # cancellation
 
@@ -297,71 +315,88 @@ class Transformation(Node):
     def _cancel_one(self) -> bool:
         if self._canceled or (self.finished and self._failure is None):
             return False
-        from .running_steps import running_steps
-
+        active = self._state == NodeState.ACTIVE
         self._canceled = True
-        self._failure = None
-        running = None
-        if self._tf is not None and self._state is NodeState.ACTIVE:
-            running = running_steps.cancel(self._tf)
-        driver.finish(self)
-        self._leave()
+        running = running_steps.cancel(self._tf) if active and self._tf is not None else None
+        others: Sequence[Transformation] = ()
         if running is not None:
-            for other in [running.leader, *running_steps.end(running)]:
-                if other is not self:
-                    other._canceled = True
-                    driver.finish(other)
+            running.stop()
+            others = (running.leader, *running_steps.end(running))
+        for each in {self, *others}:
+            each._failure = None
+            driver.finish(each)
+            each._leave()
         return True
 
-    def _interrupt(self) -> None:
+    def _interrupt(self) -> bool:
         running = self._running
-        if running is not None:
-            running.cancelled = True
+        if running is None:
+            return False
+        running.stop()
+        return running.running_here and self._definition.language != "python"
 
     # the driver's side
 
     def _dependency_nodes(self) -> Sequence[Transformation]:
-        return () if self._arguments is None else all_dependencies(self._arguments)
+        arguments = self._arguments
+        return () if arguments is None else all_dependencies(arguments)
 
     def _unfinished_dependencies(self) -> bool:
         return any(not dependency.finished for dependency in self._dependency_nodes())
 
-    def _advance(self, run: Run) -> bool:
+    def _advance(self, run: Run | None) -> bool:
         if self._canceled:
             return True
-        if self._identify():
-            return run_here(self)
-        return True
+        try:
+            self._enter()
+            return not self._identify() or run_here(self)
+        except Exception as exc:  # whatever fails here (a store, a database, memory) is this step's failure
+            self._fail(Failure.of_machinery(exc))
+            return True
+
+    def _try_to_identify(self) -> None:
+        try:
+            self._identify()
+        except Exception as exc:
+            self._failure = Failure.of_construction(f"{type(exc).__name__}: {exc}\n", exc)
 
     def _identify(self) -> bool:
         """Fill the pins of dependencies and compute the identity; False with a failure set."""
         if self._tf is not None:
             return True
         arguments = self._arguments
+        hexes = self._hexes
         if arguments is not None:
             from .dependencies import fill_dependencies
 
-            failure = fill_dependencies(arguments, self._hexes, self._buffers)
-            if failure is not None:
-                self._failure = failure
+            hexes = dict(hexes)
+            buffers = list(self._buffers)
+            filled = fill_dependencies(arguments, hexes, buffers)
+            if isinstance(filled, Failure):
+                self._fail(filled)
                 return False
-            self._from_steps = frozenset(
-                dependency.result_checksum for dependency in (arguments.dependencies or {}).values()
-            )
-            self._arguments = None
-        template = self._definition.template(tuple(self._hexes))
-        self._tf = Checksum._from_digest(template.digest(list(self._hexes.values())))
+            # two threads may get here at once: they set the same values
+            self._hexes, self._buffers, self._from_steps = hexes, buffers, filled
+        template = self._definition.template(tuple(hexes))
+        self._tf = Checksum._from_digest(template.digest(list(hexes.values())))
+        self._arguments = None
         return True
 
     def _succeed(self, result: Checksum, buffer: Buffer | None = None) -> None:
         self._result = result
         self._result_buffer = buffer if self._definition.scratch else None
         self._buffers = []
+        self._from_steps = dict.fromkeys(self._from_steps)
         self._leave()
 
     def _fail(self, failure: Failure) -> None:
         self._failure = failure
         self._leave()
+
+    def _enter(self) -> None:
+        if not self._entered:
+            self._entered = True
+            self._active.work.enter()
 
     def _leave(self) -> None:
         if self._entered:
@@ -399,44 +434,20 @@ class Transformation(Node):
             raise TransformationError(CANCELED)
         failure = self._failure
         if failure is not None:
-            what = "Transformation construction returned" if failure.in_construction else "Transformation returned"
-            raise error_like(f"{what} an exception:\n{failure.text}", failure.step_error)
+            what = (
+                "Transformation construction returned"
+                if failure.in_construction
+                else "Transformation returned"
+            )
+            raise error_like(f"{what} an exception:\n{failure.text}", failure)
 
 
 def _drive_all(nodes: Sequence[Transformation]) -> None:
     run = Run()
     run.add(nodes)
-    for node in nodes:
-        run.drive(node)
-
-
-async def _finished(node: Transformation) -> None:
-    """Wait for the node without a thread."""
-    import asyncio
-
-    node.start()
-    if node.finished:
-        return
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def resolve() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    def wake(_: Node) -> None:
-        try:
-            loop.call_soon_threadsafe(resolve)
-        except RuntimeError:
-            if not loop.is_closed():
-                raise
-
-    node.when_finished(wake)
-    await future
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    """Run a blocking function in the loop's bounded pool."""
-    import asyncio
-
-    return await asyncio.get_running_loop().run_in_executor(None, function)
+    try:
+        for node in nodes:
+            run.drive(node)
+    except BaseException:
+        run.abort(nodes)
+        raise

@@ -75,7 +75,7 @@ class TransformationList(TransformationIterableBase):
             if exception is not None and self._on_error == "raise" and self._first_error is None:
                 self._first_error = f"Transformation {index} failed:\n{exception}"
         if exception is not None and self._on_error == "print":
-            print(exception, end="")
+            print(exception.rstrip("\n"))
 
     def raise_first_error(self) -> None:
         """Raise what `on_error="raise"` asks for, if an item has failed."""

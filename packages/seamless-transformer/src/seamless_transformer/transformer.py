@@ -36,9 +36,15 @@ class Transformer:
 
     def __init__(self, state: TransformerState) -> None:
         self._state = state
+        self._describe()
+
+    def _describe(self) -> None:
+        """Look like the function: its name, documentation, signature."""
+        state = self._state
         if state.function is not None:
-            update_wrapper(self, state.function)
-        self._state = state
+            wrapper: Any = self
+            update_wrapper(wrapper, state.function)
+            self._state = state  # a function may carry attributes of any name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.name!r} ({self._state.language})>"
@@ -57,6 +63,7 @@ class Transformer:
     @code.setter
     def code(self, code: Callable[..., Any] | str) -> None:
         self._state.set_code(code)
+        self._describe()
 
     @property
     def language(self) -> str:

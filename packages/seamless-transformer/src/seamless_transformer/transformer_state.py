@@ -43,8 +43,7 @@ class TransformerState:
         self.function: Callable[..., Any] | None = None
         self._source: SourceCode | None = None
         self._binder: Binder | None = None
-        self._definition: StepDefinition | None = None
-        self._definition_key: tuple[Any, ...] = ()
+        self._definition: tuple[StepDefinition, tuple[Any, ...]] | None = None  # with what it was made from
         self._names_checked: tuple[Any, ...] = ()
         self.name = "step"
         self.code_buffer: Buffer
@@ -135,16 +134,11 @@ class TransformerState:
             self.environment.version,
             self.scratch,
         )
-        definition = self._definition
-        if (
-            definition is not None
-            and key == self._definition_key
-            and self.globals.is_frozen
-            and self.meta == definition.meta
-        ):
-            return definition
+        known = self._definition  # read and written as one, for other threads
+        if known is not None and known[1] == key and self.globals.is_frozen and self.meta == known[0].meta:
+            return known[0]
         definition = self._make_definition()
-        self._definition, self._definition_key = definition, key
+        self._definition = (definition, key)
         return definition
 
     def _make_definition(self) -> StepDefinition:
@@ -211,6 +205,7 @@ def _checked_language(language: str) -> str:
         from .definition_errors import nearest_spelling
 
         raise ValueError(
-            f"language {language!r} cannot be run as text; use 'python' or 'bash'.{nearest_spelling(language, LANGUAGES)}"
+            f"language {language!r} cannot be run as text; use 'python' or 'bash'."
+            f"{nearest_spelling(language, LANGUAGES)}"
         )
     return language

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from seamless.checksum import Checksum
+from seamless.deserialize import deserialize
 
 from .pins import Pin, PinValueError, pin_path, pin_value, read_index
 
 if TYPE_CHECKING:
+    from seamless.checksum import Checksum
     from seamless.step import StepRequest
 
 __all__ = ("MAX_VARIABLE_LENGTH", "RESULT_NAME", "InputFileError", "WrittenInputs", "write_inputs")
@@ -91,7 +92,8 @@ def _write_pin(
                 f"argument {name!r} is a container with arrays in it, which has no form as a file: "
                 "pass each array as an argument of its own, or a folder"
             )
-    value = read_index(pin, request) if pin.celltype == "deepcell" else pin_value(pin, request)
+    is_checksums = pin.celltype in ("deepcell", "checksum")  # written as they are
+    value = deserialize(buffer, "plain") if is_checksums else pin_value(pin, request)
     _write_value(name, parts, value, directory, written)
 
 
@@ -141,16 +143,11 @@ def _write_array(
 
 
 def _write_tree(pin: Pin, parts: tuple[str, ...], request: StepRequest, directory: Path) -> None:
-    index = read_index(pin, request)
-    if not isinstance(index, dict) or not all(isinstance(leaf, str) for leaf in index.values()):
-        raise PinValueError(
-            f"argument {pin.name!r} is declared as a folder, but its buffer is no dict of path to checksum"
-        )
+    index = read_index(pin, "deepfolder", request)
     _make_parents(pin.name, (*parts, ""), directory)
-    for relative, leaf in index.items():
+    for relative, checksum in index.items():
         name = f"{pin.name}/{relative}"
         file_parts = (*parts, *_checked_parts(relative, shown=name))
-        checksum = Checksum(leaf)
         stored: Path | None = request.read_path(checksum) if request.read_path is not None else None
         if stored is not None and stored.is_file():
             _copy_file(name, file_parts, stored, directory)

@@ -40,7 +40,11 @@ SECRET_VARIABLES = ("SEAMLESS_TOKEN", "HASHSERVER_TOKEN", "DATABASE_TOKEN", "JOB
 _MAX_ARGUMENT_BYTES = 100_000  # Linux takes 128 KiB in one argument; a longer script goes through a file
 
 # One line, so that the line numbers in bash's messages are the author's.
-_PROLOGUE = "set -u -e; trap 'for _job in $(jobs -p); do kill \"$_job\" 2>/dev/null || :; done' EXIT; "
+# The trap looks for jobs only if one was ever started, which saves a process in the usual case.
+_PROLOGUE = (
+    'set -u -e; trap \'if [ -n "${!-}" ]; then '
+    'for _job in $(jobs -p); do kill "$_job" 2>/dev/null || :; done; fi\' EXIT; '
+)
 _CONDA = 'set +u; source "$_SEAMLESS_CONDA_SH"; conda activate "$_SEAMLESS_CONDA_ENV"; set -u; '
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .held_signals import HeldSignals
+
 if TYPE_CHECKING:
     from subprocess import Popen
 
@@ -62,38 +64,56 @@ def run_command(
     import subprocess
 
     started_s = perf_counter()
-    process: Popen[bytes] = subprocess.Popen(
-        arguments,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        bufsize=0,
-    )
-    _running_groups.add(process.pid)
+    signals = HeldSignals()
+    try:
+        process: Popen[bytes] = subprocess.Popen(
+            arguments,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
+        )
+        _running_groups.add(process.pid)
+        try:
+            rusage = _attend(process, signals, cancelled, take_stdout, take_stderr)
+        finally:
+            _running_groups.discard(process.pid)
+    finally:
+        signals.release()
+    return FinishedCommand(process.returncode, perf_counter() - started_s, rusage)
+
+
+def _attend(
+    process: Popen[bytes],
+    signals: HeldSignals,
+    cancelled: Callable[[], bool],
+    take_stdout: Callable[[str], object],
+    take_stderr: Callable[[str], object],
+) -> Any:  # Any: resource.struct_rusage
+    """See the process to its end, whatever happens; only while it runs are signals let through."""
+    streams: _Streams | None = None
     try:
         streams = _Streams(process, take_stdout, take_stderr)
         try:
-            exited = False
-            while not exited:
+            signals.release()
+            while not streams.wait(CANCEL_POLL_S):
                 if cancelled():
                     raise CommandCancelled
-                exited = streams.wait(CANCEL_POLL_S)
+            signals.hold()
             streams.drain(LATE_OUTPUT_GRACE_S)
-            _signal_group(process.pid, signal.SIGKILL)
-            streams.drain(0.0)
-        except BaseException:
-            _stop(process.pid, streams)
-            raise
         finally:
-            streams.close()
+            signals.hold()
+            _stop(process.pid, streams)
     finally:
+        _signal_group(process.pid, signal.SIGKILL)
+        if streams is not None:
+            streams.close()
         _pid, status, rusage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        _running_groups.discard(process.pid)
-    return FinishedCommand(process.returncode, perf_counter() - started_s, rusage)
+    return rusage
 
 
 def kill_running_commands() -> None:
@@ -186,14 +206,14 @@ class _Streams:
 
 
 def _stop(group: int, streams: _Streams) -> None:
-    """Ask the group to end, then make it; the leader is left to be reaped."""
-    _signal_group(group, signal.SIGTERM)
-    deadline_s = monotonic() + TERMINATE_GRACE_S
-    try:
+    """End what is left of the group; its leader is left to be reaped."""
+    if not _has_exited(group):
+        _signal_group(group, signal.SIGTERM)
+        deadline_s = monotonic() + TERMINATE_GRACE_S
         while monotonic() < deadline_s and not _has_exited(group):
             streams.wait(0.02)
-    finally:  # a second KeyboardInterrupt
-        _signal_group(group, signal.SIGKILL)
+    _signal_group(group, signal.SIGKILL)
+    streams.drain(0.0)
 
 
 def _has_exited(pid: int) -> bool:

@@ -100,14 +100,10 @@ def pin_value(pin: Pin, request: StepRequest) -> Any:  # Any: a step's argument 
     if celltype == "bytes":
         return request.read_buffer(checksum)
     if celltype in ("deepcell", "deepfolder"):
-        return _with_checksums(read_index(pin, request))
+        return read_index(pin, celltype, request)
     if celltype == "folder":
-        index = read_index(pin, request)
-        if not isinstance(index, dict):
-            raise PinValueError(
-                f"argument {pin.name!r}: a folder is a dict of path to checksum, not a {type(index).__name__}"
-            )
-        return {name: request.read_buffer(Checksum(leaf)) for name, leaf in index.items()}
+        index = read_index(pin, celltype, request)
+        return {name: request.read_buffer(leaf) for name, leaf in index.items()}
     buffer = request.read_buffer(checksum)
     try:
         return deserialize(buffer, celltype)
@@ -118,23 +114,15 @@ def pin_value(pin: Pin, request: StepRequest) -> Any:  # Any: a step's argument 
         ) from None
 
 
-def read_index(pin: Pin, request: StepRequest) -> Any:  # Any: JSON, a dict or a list of checksums
-    """Return the index of a deepcell, folder or deepfolder pin, its leaves as hexadecimal text."""
+def read_index(pin: Pin, celltype: str, request: StepRequest) -> Any:  # Any: nested dicts and lists
+    """Return the index of a deepcell, folder or deepfolder input, its leaves as Checksums."""
+    from seamless.deep import unpack
+
     assert pin.checksum is not None
     buffer = request.read_buffer(pin.checksum)
     try:
-        return deserialize(buffer, "plain")
+        return unpack(deserialize(buffer, "plain"), celltype, lambda checksum: checksum)
     except (TypeError, ValueError) as exc:
         raise PinValueError(
-            f"argument {pin.name!r} (buffer {pin.checksum}) is no index of a {pin.celltype}: {exc}"
+            f"argument {pin.name!r} (buffer {pin.checksum}) is no index of a {celltype}: {exc}"
         ) from None
-
-
-def _with_checksums(index: Any) -> Any:  # Any: nested JSON
-    if isinstance(index, str):
-        return Checksum(index)
-    if isinstance(index, dict):
-        return {key: _with_checksums(value) for key, value in index.items()}
-    if isinstance(index, list):
-        return [_with_checksums(value) for value in index]
-    return index

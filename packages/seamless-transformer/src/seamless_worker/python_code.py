@@ -49,7 +49,8 @@ class PythonCode:
 
 
 _lock = threading.Lock()
-_compiled: OrderedDict[object, tuple[Any, str | None]] = OrderedDict()  # key -> code, linecache entry
+_compiled: OrderedDict[object, tuple[Any, str | None]] = OrderedDict()  # key -> code, file it is shown as
+_n_shown: dict[str, int] = {}  # how many compiled codes share a file in `linecache`
 
 
 def cached_code(code_checksum: str, location: SourceLocation | None) -> PythonCode | None:
@@ -65,8 +66,8 @@ def cached_code(code_checksum: str, location: SourceLocation | None) -> PythonCo
 
 def compile_code(code_checksum: str, location: SourceLocation | None, text: str) -> PythonCode:
     """Compile the text of a step. Raises SyntaxError, or TypeError for an `async def`."""
-    compiled, linecache_entry = _compile_step(text, f"transformer-in-process-{code_checksum}", location)
-    _remember((code_checksum, location), compiled, linecache_entry)
+    compiled, shown_as = _compile_step(text, f"transformer-in-process-{code_checksum}", location)
+    _remember((code_checksum, location), compiled, shown_as, text)
     return compiled
 
 
@@ -79,24 +80,21 @@ def compile_module(key: object, filename: str, text: str) -> CodeType:
             return entry[0]  # type: ignore[no-any-return]
     import ast
 
-    _show_source(filename, text)
     tree = ast.parse(text, filename)
     flags = _hoist_future_imports(tree)
     code: CodeType = compile(tree, filename, "exec", flags=flags, dont_inherit=True)
-    _remember(key, code, filename)
+    _remember(key, code, filename, text)
     return code
 
 
 def _compile_step(text: str, filename: str, location: SourceLocation | None) -> tuple[PythonCode, str | None]:
     import ast
 
-    linecache_entry: str | None = filename
-    _show_source(filename, text)
+    shown_as: str | None = filename
     tree = ast.parse(text, filename)
     if location is not None and _move_to_location(tree, text, location):
         filename = location.filename
-        _forget_source(linecache_entry)
-        linecache_entry = None
+        shown_as = None
     flags = _POSTPONED_ANNOTATIONS | _hoist_future_imports(tree)
 
     def compiled(node: Any, how: str) -> CodeType:
@@ -111,14 +109,14 @@ def _compile_step(text: str, filename: str, location: SourceLocation | None) -> 
         )
     if isinstance(statement, ast.FunctionDef):
         parameters = _parameters(statement.args)
-        return PythonCode("function", compiled(tree, "exec"), statement.name, parameters), linecache_entry
+        return PythonCode("function", compiled(tree, "exec"), statement.name, parameters), shown_as
     if isinstance(statement, ast.Expr):
         code = compiled(ast.Expression(statement.value), "eval")
         if isinstance(statement.value, ast.Lambda):
             parameters = _parameters(statement.value.args)
-            return PythonCode("lambda", code, None, parameters), linecache_entry
-        return PythonCode("expression", code, None, None), linecache_entry
-    return PythonCode("block", compiled(tree, "exec"), None, None), linecache_entry
+            return PythonCode("lambda", code, None, parameters), shown_as
+        return PythonCode("expression", code, None, None), shown_as
+    return PythonCode("block", compiled(tree, "exec"), None, None), shown_as
 
 
 def _parameters(arguments: ast.arguments) -> Parameters:
@@ -180,25 +178,25 @@ def _move_to_location(tree: ast.Module, text: str, location: SourceLocation) -> 
     return True
 
 
-def _show_source(filename: str, text: str) -> None:
+def _remember(key: object, compiled: Any, shown_as: str | None, text: str) -> None:
+    """Keep compiled code, and its text as the source of the file `shown_as`, while it is in use.
+
+    compiled: Any, a CodeType or a PythonCode, whatever the caller will ask for under this key.
+    """
     import linecache
 
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-
-
-def _forget_source(filename: str | None) -> None:
-    import linecache
-
-    if filename is not None:
-        linecache.cache.pop(filename, None)
-
-
-def _remember(key: object, compiled: Any, linecache_entry: str | None) -> None:
-    # Any: a CodeType or a PythonCode, whatever the caller will ask for under this key
-    dropped = []
     with _lock:
-        _compiled[key] = (compiled, linecache_entry)
+        if key in _compiled:  # by another thread meanwhile
+            return
+        _compiled[key] = (compiled, shown_as)
+        if shown_as is not None:
+            _n_shown[shown_as] = _n_shown.get(shown_as, 0) + 1
+            linecache.cache[shown_as] = (len(text), None, text.splitlines(keepends=True), shown_as)
         while len(_compiled) > MAX_CACHED_CODES:
-            dropped.append(_compiled.popitem(last=False)[1][1])
-    for filename in dropped:
-        _forget_source(filename)
+            dropped = _compiled.popitem(last=False)[1][1]
+            if dropped is None:
+                continue
+            _n_shown[dropped] -= 1
+            if not _n_shown[dropped]:
+                del _n_shown[dropped]
+                linecache.cache.pop(dropped, None)

@@ -8,6 +8,7 @@ __all__ = ("format_failure", "trim_failure")
 
 _MACHINERY = frozenset(
     {"seamless", "seamless_store", "seamless_transformer", "seamless_worker", "seamless_remote"}
+    | {"seamless_config", "seamless_dask", "seamless_jobserver", "seamless_shell"}
     | {"importlib._bootstrap", "importlib._bootstrap_external"}
 )
 _MAX_LINES = 400  # of a traceback; a mutual recursion would fill thousands
@@ -31,7 +32,7 @@ def trim_failure(exception: BaseException, *, outside: BaseException | None = No
         if current.__context__ is outside:
             current.__context__ = None
         pending.extend(e for e in (current.__cause__, current.__context__) if e is not None)
-        pending.extend(getattr(current, "exceptions", ()) if _is_group(current) else ())
+        pending.extend(_members(current))
 
 
 def format_failure(exception: BaseException) -> str:
@@ -66,5 +67,7 @@ def _is_machinery(frame: FrameType) -> bool:
     return isinstance(name, str) and (name in _MACHINERY or name.partition(".")[0] in _MACHINERY)
 
 
-def _is_group(exception: BaseException) -> bool:
-    return isinstance(getattr(exception, "exceptions", None), tuple)
+def _members(exception: BaseException) -> list[BaseException]:
+    """Return the exceptions of an ExceptionGroup; known by its attribute, for Python 3.10 has none built in."""
+    members = getattr(exception, "exceptions", None)
+    return [e for e in members if isinstance(e, BaseException)] if isinstance(members, tuple) else []

@@ -108,12 +108,12 @@ class Bench:
         return caught.value
 
 
-@pytest.fixture()
+@pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.fixture()
+@pytest.fixture
 def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory below which steps make their working directories, empty at first."""
     directory = tmp_path / "temporary"
@@ -122,7 +122,7 @@ def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return directory
 
 
-@pytest.fixture()
+@pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
     def wait(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -133,7 +133,7 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
     return wait
 
 
-@pytest.fixture()
+@pytest.fixture
 def in_threads() -> Callable[..., list[Any]]:
     """Call functions at the same time, one thread each; return their values or exceptions."""
 

@@ -23,17 +23,17 @@ from seamless.step import StepRequest
 __all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract")
 
 
-def buffer_of(text: str) -> Buffer:
+def _buffer_of(text: str) -> Buffer:
     buffer = Buffer(text.encode())
     buffer.get_checksum()
     return buffer
 
 
-def checksum_of(text: str) -> Checksum:
-    return buffer_of(text).get_checksum()
+def _checksum_of(text: str) -> Checksum:
+    return _buffer_of(text).get_checksum()
 
 
-ABSENT = checksum_of("never stored")
+ABSENT = _checksum_of("never stored")
 
 
 class BufferStoreContract:
@@ -43,7 +43,7 @@ class BufferStoreContract:
         assert isinstance(store, BufferStore)
 
     def test_what_is_put_is_got_at_once(self, store: BufferStore) -> None:
-        kept = buffer_of("hello")
+        kept = _buffer_of("hello")
         store.put(kept)
         got = store.get(kept.get_checksum())
         assert got is not None
@@ -68,7 +68,7 @@ class BufferStoreContract:
         assert store.length(checksum) == size
 
     def test_many_forms_keep_order_and_accept_repeats(self, store: BufferStore) -> None:
-        one, two = buffer_of("one"), buffer_of("two")
+        one, two = _buffer_of("one"), _buffer_of("two")
         store.put_many([one, two, one])
         wanted = [two.get_checksum(), ABSENT, one.get_checksum(), two.get_checksum()]
         assert store.has_many(wanted) == [True, False, True, True]
@@ -85,7 +85,7 @@ class BufferStoreContract:
         assert (store.get_many([]), store.has_many([]), store.length_many([])) == ([], [], [])
 
     def test_putting_twice_changes_nothing(self, store: BufferStore) -> None:
-        kept = buffer_of("again")
+        kept = _buffer_of("again")
         store.put(kept)
         store.flush()
         store.put(kept)
@@ -93,22 +93,22 @@ class BufferStoreContract:
         assert store.has(kept.get_checksum())
 
     def test_a_path_holds_exactly_the_buffer(self, store: BufferStore) -> None:
-        kept = buffer_of("in a file")
+        kept = _buffer_of("in a file")
         store.put(kept)
         path = store.path(kept.get_checksum())
         assert path is None or path.read_bytes() == b"in a file"
 
     def test_a_promise_is_only_a_hint(self, store: BufferStore) -> None:
         store.promise(ABSENT)
-        store.put(buffer_of("other"))
-        assert store.has(checksum_of("other"))
+        store.put(_buffer_of("other"))
+        assert store.has(_checksum_of("other"))
 
     def test_many_threads_may_put_and_get(self, store: BufferStore) -> None:
         failures: list[object] = []
 
         def work(number: int) -> None:
             for index in range(20):
-                kept = buffer_of(f"{number % 3} {index}")
+                kept = _buffer_of(f"{number % 3} {index}")
                 store.put(kept)
                 got = store.get(kept.get_checksum())
                 if got is None or got.content != kept.content:
@@ -122,7 +122,7 @@ class BufferStoreContract:
         assert failures == []
 
     def test_close_may_be_called_twice(self, store: BufferStore) -> None:
-        store.put(buffer_of("last"))
+        store.put(_buffer_of("last"))
         store.close()
         store.close()
 
@@ -130,7 +130,7 @@ class BufferStoreContract:
 class ResultCacheContract:
     """Give a fixture `results`: an empty, writable ResultCache."""
 
-    TF, RESULT, OTHER = checksum_of("tf"), checksum_of("result"), checksum_of("other result")
+    TF, RESULT, OTHER = _checksum_of("tf"), _checksum_of("result"), _checksum_of("other result")
 
     def test_it_fills_the_port(self, results: ResultCache) -> None:
         assert isinstance(results, ResultCache)
@@ -153,7 +153,7 @@ class ResultCacheContract:
         assert results.reverse(self.OTHER) == []
 
     def test_reverse_lists_each_transformation_once_oldest_first(self, results: ResultCache) -> None:
-        transformations = [checksum_of(f"tf {index}") for index in range(5)]
+        transformations = [_checksum_of(f"tf {index}") for index in range(5)]
         for transformation in [*transformations, *transformations]:
             results.put(transformation, self.RESULT)
         assert results.reverse(self.RESULT) == transformations
@@ -186,7 +186,7 @@ class ResultCacheContract:
         winners: list[Checksum] = []
 
         def race(number: int) -> None:
-            winners.append(results.put(self.TF, checksum_of(f"result {number}")))
+            winners.append(results.put(self.TF, _checksum_of(f"result {number}")))
 
         threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
         for thread in threads:
@@ -214,9 +214,7 @@ class ExecutorContract:
         assert outcome.usage.wall_s >= 0
         assert outcome.usage.memory_peak_bytes > 0
 
-    def test_a_failing_step_gives_its_own_traceback(
-        self, executor: Executor, request_of: _RequestOf
-    ) -> None:
+    def test_a_failing_step_gives_its_own_traceback(self, executor: Executor, request_of: _RequestOf) -> None:
         future = executor.submit(request_of("def f(a):\n    return 1 / a", a=0))
         with pytest.raises(StepError, match="ZeroDivisionError") as caught:
             future.result(30)

@@ -49,6 +49,7 @@ class Schedule:
 
     def __init__(self, seed: int, *, advance: Callable[[], bool]) -> None:
         self._random = random.Random(seed)
+        self._stay = self._random.choice((0.0, 0.5, 0.9, 0.97))  # fine interleaving, or long runs of one task
         self._advance = advance
         self._tasks: list[_Task] = []
         self._current: _Task | None = None
@@ -101,7 +102,9 @@ class Schedule:
             if able or not waiting or not self._advance():
                 break
         if waiting:
-            chosen = self._random.choice(able or waiting)  # if none is able, one gets SimulatedDeadlock
+            stays = self._random.random() < self._stay and self._current in able
+            # If none is able, one gets SimulatedDeadlock.
+            chosen = self._current if stays and self._current else self._random.choice(able or waiting)
             self._current = chosen
             chosen.baton.set()
 

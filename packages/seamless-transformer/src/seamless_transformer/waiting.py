@@ -1,0 +1,46 @@
+"""Wait for nodes inside an event loop, without a thread of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .driver import Node
+    from .transformation import Transformation
+
+__all__ = ("finished", "in_thread")
+
+
+async def finished(node: Transformation) -> None:
+    """Return when the node has finished; start it if nobody has, or if the run that had it was aborted."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    while not node.finished:
+        node.start()
+        future: asyncio.Future[None] = loop.create_future()
+        node.when_finished(_waker(loop, future))
+        await future
+
+
+def _waker(loop: Any, future: Any) -> Callable[[Node], None]:
+    def resolve() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def wake(_: Node) -> None:
+        try:
+            loop.call_soon_threadsafe(resolve)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+
+    return wake
+
+
+async def in_thread(function: Callable[[], Any]) -> Any:
+    """Run a blocking function in the loop's bounded pool."""
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(None, function)

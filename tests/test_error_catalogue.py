@@ -1,0 +1,67 @@
+"""The catalogue of exceptions reads cause, remedy and provoking tests from the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import error_catalogue
+from tools.workspace import SourceModule, distributions
+
+ERRORS = '''
+"""Errors."""
+__all__ = ("Full", "StoreError", "Thing")
+class StoreError(Exception):
+    """Base class of what the store raises."""
+class Full(StoreError):
+    """There is no room
+    left.
+
+    size_bytes: how much was wanted.
+
+    Remedy: free some space,
+    or `seamless-service-clear --dry-run`.
+
+    More.
+    """
+class _Private(StoreError): ...
+class Thing: ...
+'''
+TESTS = """
+import pytest
+@pytest.mark.provokes(errors.Full)
+@pytest.mark.invariant("I-7")
+def test_disk_is_full(): ...
+"""
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[error_catalogue.CatalogueEntry]:
+    (tmp_path / "errors.py").write_text(ERRORS)
+    (tmp_path / "test_errors.py").write_text(TESTS)
+    module = SourceModule("example.errors", tmp_path / "errors.py", distributions()[0])
+    monkeypatch.setattr(error_catalogue, "ROOT", tmp_path)
+    monkeypatch.setattr(error_catalogue, "modules", lambda: (module,))
+    monkeypatch.setattr(error_catalogue, "files_of_tests", lambda: [tmp_path / "test_errors.py"])
+    return error_catalogue.catalogue()
+
+
+def test_public_exceptions_are_listed_with_cause_remedy_and_tests(catalogue):
+    assert [entry.name for entry in catalogue] == ["example.errors.Full", "example.errors.StoreError"]
+    full, base = catalogue
+    assert full.cause == "There is no room left."
+    assert full.remedy == "free some space, or `seamless-service-clear --dry-run`."
+    assert full.tests == ("test_errors.py::test_disk_is_full",)
+    assert (full.is_base, base.is_base) == (False, True)
+
+
+def test_marks_are_found_with_their_argument(catalogue):
+    assert list(error_catalogue.marks("invariant")) == [("test_errors.py::test_disk_is_full", "I-7")]
+
+
+def test_page_shows_each_exception_below_its_package(catalogue):
+    page = error_catalogue.as_markdown(catalogue)
+    assert page.startswith("## example\n\n### Full\n")
+    assert "**Remedy:** free some space" in page
+    assert "Provoked by `test_errors.py::test_disk_is_full`." in page
