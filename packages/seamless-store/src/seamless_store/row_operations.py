@@ -63,8 +63,8 @@ _SELECT_RECORDED = (
     "SELECT m.checksum FROM json_each(?) AS wanted JOIN meta_data AS m ON m.checksum = wanted.value"
 )
 _SELECT_WITH_REVERSE = (
-    "SELECT DISTINCT wanted.value FROM json_each(?) AS wanted "
-    "WHERE EXISTS (SELECT 1 FROM rev_transformation AS r WHERE r.result = wanted.value)"
+    "SELECT wanted.value FROM json_each(?) AS wanted "  # EXISTS is planned as a join: a visit of every row
+    "WHERE (SELECT 1 FROM rev_transformation AS r WHERE r.result = wanted.value LIMIT 1)"
 )
 _SELECT_CONTESTED = "SELECT 1 FROM irreproducible_transformation WHERE checksum = ? LIMIT 1"
 _INSERT_RESULT = "INSERT INTO transformation (checksum, result) VALUES (?, ?)"
@@ -106,7 +106,9 @@ def _missing_reverse(
     connection: Connection, standing: dict[str, str], n_found: int
 ) -> Iterator[tuple[str, str]]:
     """Yield the reverse rows to add for (transformation, result) of which the first n_found are not new."""
-    known = {result for (result,) in _fetch(connection, _SELECT_WITH_REVERSE, json_array(standing.values()))}
+    known = {
+        result for (result,) in _fetch(connection, _SELECT_WITH_REVERSE, json_array(set(standing.values())))
+    }
     searched: dict[str, tuple[set[str], bool]] = {}
     for number, (key, value) in enumerate(standing.items()):
         if value in known:
