@@ -268,7 +268,7 @@ class ResultsDatabase:
             try:
                 self._connections.patiently("BEGIN IMMEDIATE", deadline, self._clock)
                 try:
-                    self._connections.make_room()
+                    self._connections.prepare_wal()
                     for request in requests:
                         try:
                             outcomes.append((request, request.operation(connection), None))
