@@ -8,10 +8,11 @@ of a disk's round trip, threads share syncs, and the kernel joins those of sever
 Why an fdatasync that returns means durable. A commit appended its frames to the WAL. Then either they still
 are in that file, and the sync covers them, whoever wrote them; or the WAL has been reset or deleted since.
 SQLite does that only after a checkpoint of all frames, which syncs the WAL first and the database file
-last, also with synchronous=NORMAL; so the commit is durable in the database file. The descriptor cannot
-be of another file: it is opened inside a transaction and closed after the writing connection, and as long as that is open, no SQLite deletes
-the WAL. Without descriptor (the connection was closed meanwhile) the file is opened by name; if there is
-none, it was checkpointed by the last closer. Who removes the database's files by hand has lost them anyway.
+last, also with synchronous=NORMAL; so the commit is durable in the database file. The descriptor cannot be
+of another file: it is opened inside a transaction and closed after the writing connection, and as long as
+that is open, no SQLite deletes the WAL. Without descriptor (the connection was closed meanwhile) the file is
+opened by name; if there is none, the last closer checkpointed it. Who removes the database's files by hand
+has lost them anyway.
 
 What it costs: others may see a row up to one sync before it is durable. Frames are valid only as a chain,
 so a power cut takes off the tail, in order; and buffers are durable before their row is written.

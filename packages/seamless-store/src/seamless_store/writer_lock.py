@@ -7,8 +7,9 @@ what the reference opens and what a clear removes):
     .seamless.db.waiting   flock, exclusive: held by the one process that is next
 
 Who finds the first taken for longer than a few milliseconds queues at the second, in the kernel's order,
-then waits for the first as the only one, and nobody takes it in passing meanwhile; so a process that releases and asks again stands behind everybody who was waiting. The kernel
-frees the locks of a killed process. A lock file that somebody removed is noticed and made again.
+then waits for the first as the only one, and nobody takes it in passing meanwhile. So a process that
+releases and asks again stands behind everybody who has waited long. The kernel frees the locks of a
+killed process. A lock file that somebody removed is noticed and made again.
 
 Threads of one process queue on an ordinary list; the file lock is handed from thread to thread as long
 as no other process waits.
