@@ -112,3 +112,36 @@ def test_a_lock_that_does_not_come_fails_the_requests_that_waited(world, monkeyp
     with pytest.raises(TimeoutError, match="locked"):
         world.group.run(lambda connection: None)
     assert world.batches == []
+
+
+def test_a_failed_sync_reaches_everybody_whose_commit_it_should_have_covered(world):
+    error = OSError("disk gone")
+    world.sync_errors = [error]
+    assert in_threads(world, 3) == {0: error, 1: error, 2: error}
+    assert world.group.run(lambda connection: "next") == "next"
+
+
+def test_an_interrupt_of_the_leaders_sync_leaves_the_others_durable(world):
+    interrupt = KeyboardInterrupt()
+    world.sync_errors = [interrupt]
+    assert in_threads(world, 3) == {0: interrupt, 1: 1, 2: 2}
+    assert world.batches == [3]
+    assert world.events.count("sync") == 2
+
+
+def test_the_next_transaction_runs_while_the_former_is_synced(world, monkeypatch):
+    syncing, go_on = threading.Event(), threading.Event()
+
+    def sync():
+        syncing.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(world.group._durability, "_sync", sync)
+    threads = [threading.Thread(target=world.group.run, args=(lambda connection: None,)) for _ in range(2)]
+    threads[0].start()
+    assert syncing.wait(10)
+    threads[1].start()
+    wait_for(lambda: world.batches == [1, 1])
+    go_on.set()
+    for thread in threads:
+        thread.join()

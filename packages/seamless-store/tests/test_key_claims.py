@@ -90,3 +90,14 @@ def test_the_file_stays_empty(claims, tmp_path):
 def test_a_platform_without_such_locks_is_noticed(claims, monkeypatch):
     monkeypatch.delattr(fcntl, "F_OFD_SETLK")
     assert not claims.supported
+
+
+def test_all_keys_can_be_claimed_at_once_unless_another_set_has_one(claims):
+    with claims.open() as mine, claims.open() as yours:
+        assert yours.try_claim(KEY)
+        assert not mine.try_claim_all()
+        assert mine.try_claim(OTHER)
+        yours.drop(KEY)
+        assert mine.try_claim_all()
+        assert not yours.try_claim(KEY)
+        assert not yours.try_claim_all()

@@ -74,7 +74,7 @@ class ResultsDatabaseMachine(RuleBasedStateMachine):
         self._check_reverse_table()
         shutil.rmtree(self.directory)
 
-    @rule(rows=st.lists(st.tuples(tfs, results, st.none() | st.integers(0, 1)), max_size=4))
+    @rule(rows=st.lists(st.tuples(tfs, results, st.none() | st.integers(0, 1)), max_size=9))
     def insert(self, rows):
         made = [
             ResultRow(tf, result, None if note is None else record_of(tf, result, note))

@@ -67,15 +67,15 @@ class RecordedFile(apsw.VFSFile):
         self.path = name.filename() if isinstance(name, apsw.URIFilename) else name
         super().__init__("unix", name, flags)
 
-    def xWrite(self, content, offset):  # noqa: N802 (SQLite's name, as the next ones)
+    def xWrite(self, content, offset):
         self.disk.write(self.path, offset, bytes(content))
         super().xWrite(content, offset)
 
-    def xTruncate(self, size):  # noqa: N802
+    def xTruncate(self, size):
         self.disk.write(self.path, size, None)
         super().xTruncate(size)
 
-    def xSync(self, flags):  # noqa: N802
+    def xSync(self, flags):
         super().xSync(flags)
         self.disk.sync(self.path)
 
@@ -85,10 +85,10 @@ class RecordedFiles(apsw.VFS):
         self.disk = disk
         super().__init__("recorded", "unix", makedefault=True)
 
-    def xOpen(self, name, flags):  # noqa: N802
+    def xOpen(self, name, flags):
         return RecordedFile(self.disk, name, flags)
 
-    def xDelete(self, path, sync_directory):  # noqa: N802
+    def xDelete(self, path, sync_directory):
         super().xDelete(path, sync_directory)
         self.disk.delete(path)
 
@@ -116,7 +116,7 @@ def stored_after_power_cut(disk, path, image, survives):
         connection.close()
 
 
-@pytest.mark.parametrize("surviving", (0.0, 0.5, 1.0))
+@pytest.mark.parametrize("surviving", [0.0, 0.5, 1.0])
 def test_what_is_acknowledged_survives_a_power_cut_at_any_time(disk, tmp_path, monkeypatch, surviving):
     monkeypatch.setattr(database_connections, "_CHECKPOINT_PAGES", 20)
     monkeypatch.setattr(database_connections, "_LONG_WAL_PAGES", 40)

@@ -156,6 +156,34 @@ def test_a_missing_buffer_or_record_of_a_stored_result_is_added(queue, directory
     assert database.metadata(TF) == '{"a":1}'
 
 
+def test_a_stored_result_is_returned_though_another_process_has_claimed_it(queue, directory, database):
+    database.insert_results([ResultRow(TF, RESULT)])
+    with database.claims.open() as claims:
+        assert claims.try_claim(TF)
+        assert queue.put(TF, RESULT, buffers=[buffer("b")]) == RESULT
+        queue.flush()
+    assert buffer("b")[0] in directory.published
+
+
+def test_a_stored_result_stays_unclaimed_while_its_buffers_are_written(queue, directory, database):
+    database.insert_results([ResultRow(TF, RESULT)])
+    directory.gate.clear()
+    assert queue.put(TF, RESULT, buffers=[buffer("b")]) == RESULT
+    with database.claims.open() as claims:
+        assert claims.try_claim(TF)
+    directory.gate.set()
+
+
+def test_a_flush_makes_a_result_durable_that_another_process_has_only_committed(queue, database, monkeypatch):
+    database.insert_results([ResultRow(TF, RESULT)])
+    syncs = []
+    monkeypatch.setattr(database, "sync", lambda: syncs.append(1))
+    assert queue.put(TF, OTHER_RESULT) == RESULT
+    queue.flush()
+    queue.flush()
+    assert syncs == [1]
+
+
 def test_buffers_alone_can_be_put(queue, directory, database):
     queue.put_buffers([buffer("one"), buffer("two")])
     queue.flush()

@@ -270,7 +270,11 @@ class WriteBehind:
         deadline = time.monotonic() + self._timeout_s
         if self._adopted:
             self._adopted = False
-            self._database.sync()
+            try:
+                self._database.sync()
+            except BaseException:
+                self._adopted = True
+                raise
         with self._mutex:
             self._failure = None  # what failed is tried again now
             if not (self._queued or self._writing):
