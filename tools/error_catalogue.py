@@ -8,7 +8,7 @@ An exception is documented where it is defined:
         Remedy: free some space, or `seamless-service-clear --dry-run` to see what can go.
         """
 
-and provoked by a test that carries `@pytest.mark.provokes(StoreFull)`. A class that is never raised itself
+and provoked by a test that carries `@pytest.mark.provokes("StoreFull")`. A class that is never raised itself
 has a docstring that begins with `Base class`. `python -m tools.error_catalogue` prints the catalogue;
 the page docs/reference/errors.md is made from it when the documentation is built.
 '''

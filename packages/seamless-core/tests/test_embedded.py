@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import apsw
@@ -238,3 +239,23 @@ def test_opening_writes_nothing_before_the_first_step(tmp_path):
     assert active.results.get(checksum_of("nothing")) is None
     active.close()
     assert not list(tmp_path.rglob("*.db-wal"))
+
+
+def test_a_damaged_result_is_reported_put_aside_and_computed_again(tmp_path):
+    run(STEP, tmp_path, "3")
+    ((result_hex,),) = rows_of(tmp_path, "select result from transformation order by result limit 1")
+    (file,) = tmp_path.rglob(str(result_hex))
+    content = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(b"X" + content[1:])
+    file.chmod(0o444)
+    ten_minutes_ago = time.time() - 600
+    os.utime(file, (ten_minutes_ago, ten_minutes_ago))
+    process = start(STEP, tmp_path, "3")
+    out, err = process.communicate(timeout=50)
+    assert out == "[0, 2, 4] 1\n"
+    assert str(result_hex) in err
+    assert "will be computed again" in err
+    (repaired,) = (path for path in tmp_path.rglob(str(result_hex)) if ".quarantine" not in path.parts)
+    assert repaired.read_bytes() == content
+    assert run(STEP, tmp_path, "3") == "[0, 2, 4] 0\n"

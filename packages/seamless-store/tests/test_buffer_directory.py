@@ -179,6 +179,7 @@ def test_missing_parents_of_the_directory_are_made(tmp_path):
 # Wrong digests
 
 
+@pytest.mark.provokes("DigestMismatch")
 def test_wrong_digest_refuses_the_whole_batch(buffers):
     with pytest.raises(DigestMismatch, match="hash the bytes again") as caught:
         buffers.publish([(_digest(b"good"), [b"good"]), (_digest(b"claimed"), [b"actual"])])
@@ -202,6 +203,7 @@ def test_wrong_digest_is_refused_even_when_the_true_buffer_is_present(buffers):
         buffers.publish([(_digest(HELLO), [b"another"])])
 
 
+@pytest.mark.provokes("InvalidDigest")
 @pytest.mark.parametrize("digest", [b"", b"short", "a" * 64, None, 5, bytearray(32), b"x" * 33])
 @pytest.mark.parametrize("method", ["get", "has", "length", "path", "verify", "writer"])
 def test_what_is_no_digest_is_refused_by_every_function(buffers, method, digest):
@@ -252,6 +254,8 @@ def test_reading_leaves_no_file_open(buffers):
 # Damage
 
 
+@pytest.mark.provokes("BufferDamaged")
+@pytest.mark.provokes("DamagedFile")
 @pytest.mark.parametrize("content", [HELLO, LARGE], ids=len)
 @pytest.mark.parametrize("damaged", [b"", b"x", b"same size"], ids=["empty", "short", "same size"])
 def test_damaged_file_is_reported_and_put_into_quarantine(buffers, content, damaged):
@@ -267,6 +271,7 @@ def test_damaged_file_is_reported_and_put_into_quarantine(buffers, content, dama
     assert buffers.get(_digest(content)) is None
 
 
+@pytest.mark.invariant("I-24")
 @pytest.mark.parametrize("content", [HELLO, LARGE], ids=len)
 def test_publishing_replaces_a_damaged_file_of_any_size(buffers, content):
     _damage(_file(buffers, content), b"?" * len(content), age_s=0.0)
@@ -275,6 +280,7 @@ def test_publishing_replaces_a_damaged_file_of_any_size(buffers, content):
     assert len(buffers.quarantined()) == 1
 
 
+@pytest.mark.invariant("I-22")
 def test_file_that_changed_after_it_was_verified_is_found_out(buffers):
     _put(buffers, LARGE)
     buffers.get(_digest(LARGE))
@@ -372,6 +378,7 @@ def test_sidecar_goes_when_the_plain_form_comes(buffers):
     assert buffers.length(_digest(HELLO)) == len(HELLO)
 
 
+@pytest.mark.provokes("CompressedStreamInvalid")
 @pytest.mark.parametrize("form", ["zst", "gz"])
 @pytest.mark.parametrize(
     "spoil",
@@ -409,6 +416,8 @@ def test_damaged_compressed_file_is_put_aside_and_can_be_replaced(buffers, form)
     assert len(buffers.quarantined()) == 2
 
 
+@pytest.mark.invariant("I-26")
+@pytest.mark.provokes("DecompressionLimitExceeded")
 def test_decompression_stops_at_the_limit(tmp_path):
     bomb = zstandard.compress(bytes(50_000_000))
     directory = BufferDirectory(tmp_path, max_decompressed_bytes=1_000_000)
@@ -531,6 +540,7 @@ def test_other_files_in_the_directory_do_not_matter(tmp_path):
     assert list(BufferDirectory(tmp_path).iterate()) == []
 
 
+@pytest.mark.provokes("StoreLayoutUnknown")
 def test_directory_with_both_layouts_and_no_marker_asks_which(tmp_path):
     _put(BufferDirectory(tmp_path, layout="prefix"), HELLO)
     _put(BufferDirectory(tmp_path, layout="flat"), b"flat")
@@ -540,6 +550,7 @@ def test_directory_with_both_layouts_and_no_marker_asks_which(tmp_path):
     assert BufferDirectory(tmp_path, layout="flat").get(_digest(b"flat")) == b"flat"
 
 
+@pytest.mark.provokes("StoreMissing")
 def test_opening_a_missing_directory_for_reading_says_so(tmp_path):
     with pytest.raises(StoreMissing, match="no buffer directory"):
         BufferDirectory(tmp_path / "missing", writable=False)
@@ -575,6 +586,7 @@ def test_unknown_layout_and_hash_are_refused(tmp_path):
         BufferDirectory(tmp_path, hash_algorithm="md5")
 
 
+@pytest.mark.provokes("StoreClosed")
 def test_closed_directory_refuses_everything_and_may_be_closed_again(buffers):
     _put(buffers, LARGE)
     view = buffers.get(_digest(LARGE))
@@ -592,6 +604,8 @@ def test_closed_directory_refuses_everything_and_may_be_closed_again(buffers):
 # Read-only
 
 
+@pytest.mark.invariant("I-25")
+@pytest.mark.provokes("StoreReadOnly")
 def test_read_only_directory_serves_and_writes_nothing(tmp_path):
     with BufferDirectory(tmp_path) as writer:
         _put(writer, HELLO)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 import zstandard
 from seamless_store.buffer_directory import BufferDirectory
-from seamless_store.errors import StoreError, StoreFull, StoreReadOnly
+from seamless_store.errors import StoreError, StoreFull, StoreIOError, StoreReadOnly
 from seamless_store.layout import QUARANTINE, buffer_digest, temporary_owner
 from seamless_store.testing.simulated_filesystem import SimulatedCrash, SimulatedFileSystem, SimulatedWorld
 
@@ -173,6 +173,7 @@ def _check_crash(name: str, kind: str, crash_at: int, seed: int) -> None:
     _check_disk(after, scenario, acknowledged, f"_check_crash({name!r}, {kind!r}, {crash_at}, {seed})")
 
 
+@pytest.mark.invariant("I-20")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_power_cut_at_any_operation_leaves_true_files_and_all_that_was_acknowledged(name):
     for crash_at in range(1, _n_operations(SCENARIOS[name]) + 2):
@@ -203,6 +204,19 @@ def test_full_disk_is_reported_and_leaves_no_temporary_and_no_untrue_file(capaci
     with pytest.raises(StoreFull, match="free space"):
         directory.publish([(_digest(content), [content]) for content in (b"a" * 300, b"b" * 300)])
     assert _temporaries(process) == []
+    assert list(directory.iterate()) == []
+
+
+@pytest.mark.provokes("StoreIOError")
+def test_disk_that_fails_to_sync_is_reported_and_nothing_becomes_visible():
+    world = SimulatedWorld()
+    process = world.process()
+    directory = BufferDirectory(ROOT, filesystem=process, clock=world.clock)
+    world.fail_at = dict.fromkeys(range(1, 1000), errno.EIO)
+    with pytest.raises(StoreIOError, match="Input/output error") as caught:
+        directory.publish([(_digest(b"new"), [b"new"])])
+    assert "dmesg" in caught.value.remedy
+    world.fail_at = {}
     assert list(directory.iterate()) == []
 
 
@@ -294,6 +308,7 @@ def test_power_cut_between_interleaved_publishers_keeps_all_that_was_acknowledge
         _interleaved(seed, same=same, damaged=damaged, crash_at=20 + 11 * seed)
 
 
+@pytest.mark.invariant("I-23")
 def test_reader_never_moves_away_what_a_publisher_has_just_repaired():
     for seed in range(60):
         world = SimulatedWorld()

@@ -46,6 +46,7 @@ while True:
 """
 
 
+@pytest.mark.invariant("I-21")
 def test_killed_publisher_leaves_true_files_and_all_that_it_acknowledged(tmp_path):
     deadline = time.monotonic() + KILL_LOOP_S
     n_kills = 0
@@ -109,6 +110,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
+@pytest.mark.provokes("StoreFull")
 def test_full_disk_is_reported_and_the_store_goes_on_when_there_is_space_again(small_disk):
     directory = BufferDirectory(small_disk / "buffers")
     directory.publish([(_digest(b"before"), [b"before"])])

@@ -119,6 +119,7 @@ def test_kill_keeps_what_was_written_and_releases_locks(world):
     assert other.process_lives(process.process_identity()) is False
 
 
+@pytest.mark.provokes("SimulatedCrash")
 def test_crash_stops_the_world_at_the_given_operation(world):
     process = world.process()
     world.crash_at = 2
@@ -173,6 +174,7 @@ def test_lock_is_waited_for_until_it_is_released(world):
     assert order in (["a in", "a out", "b in", "b out"], ["b in", "b out", "a in", "a out"])
 
 
+@pytest.mark.provokes("SimulatedDeadlock")
 def test_processes_that_wait_for_each_other_are_a_deadlock(world):
     processes = [world.process(), world.process()]
     for name in ("/a", "/b"):

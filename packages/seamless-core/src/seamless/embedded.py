@@ -130,11 +130,21 @@ class EmbeddedBufferStore:
         digest = checksum.bytes()
         parts = self._behind.pending(digest)
         if parts is None:
-            content = self._directory.get(digest)
+            content = self._read(digest)
             if content is None:
                 return None
             parts = (content,)
         return Buffer._from_parts(tuple(parts), checksum)
+
+    def _read(self, digest: bytes) -> bytes | memoryview | None:
+        """Return the content; None also when its file is damaged, which is then out of the way and reported."""
+        from seamless_store.errors import BufferDamaged
+
+        try:
+            return self._directory.get(digest)
+        except BufferDamaged as exc:
+            print(f"seamless: {exc} It counts as absent and will be computed again.", file=sys.stderr)
+            return None
 
     def get_many(self, checksums: Sequence[Checksum]) -> list[Buffer | None]:
         return [self.get(checksum) for checksum in checksums]

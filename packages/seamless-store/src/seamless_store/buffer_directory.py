@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,23 +27,23 @@ from .filesystem import OS_FILESYSTEM, SYSTEM_CLOCK, Clock, FileSystem
 from .known_files import KnownFiles
 from .layout import (
     FORM_SUFFIXES,
+    FORMS,
     LENGTH_SUFFIX,
     Form,
     LayoutName,
     buffer_digest,
     check_digest,
     is_prefix_name,
-    temporary_owner,
 )
 from .lock_files import wait_for_locks
-from .opening import detect_layout, ensure_marker, make_root
+from .opening import detect_layout, ensure_marker, hash_function, make_root
 from .publishing import Publisher, directory_of
 from .quarantine import Quarantine, QuarantinedFile
 from .reading import DamagedFile, FileReader
 from .streaming import BufferWriter
+from .sweeping import names_in, sweep_temporaries
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
     from types import TracebackType
 
     from typing_extensions import Self
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ("BufferDirectory",)
 
 LEAVE_ALONE_S = 10.0  # a damaged file written to this recently may still be in the making
-_FORMS: tuple[tuple[str, Form | None], ...] = (("", None), (".zst", "zst"), (".gz", "gz"))
 
 
 class BufferDirectory:
@@ -101,7 +99,7 @@ class BufferDirectory:
         self._lock_timeout_s = lock_timeout_s
         self._writable = writable
         self._closed = False
-        new_hash = _hash_function(hash_algorithm)
+        new_hash = hash_function(hash_algorithm)
         verified = KnownFiles()
         with translated_os_errors("open the buffer directory", root):
             parents = make_root(filesystem, root, writable=writable)
@@ -170,9 +168,9 @@ class BufferDirectory:
         """
         path = self._path(digest)
         with translated_os_errors("read a buffer", path):
-            content, damaged = self._attempt(path, digest)
+            content, damaged = self._reader.first_true(path, digest)
             if content is None and (self._wait_for_locks(path) or damaged):
-                content, damaged = self._attempt(path, digest)
+                content, damaged = self._reader.first_true(path, digest)
             if damaged:
                 self._report_damage(damaged, digest, found=content is not None)
             return content
@@ -184,7 +182,11 @@ class BufferDirectory:
         """Tell whether a file of this buffer is there, in any form, by name alone."""
         path = self._path(digest)
         with translated_os_errors("look for a buffer", path):
-            return self._is_file(path) or self._is_file(path + ".zst") or self._is_file(path + ".gz")
+            return (
+                self._reader.is_file(path)
+                or self._reader.is_file(path + ".zst")
+                or self._reader.is_file(path + ".gz")
+            )
 
     def has_many(self, digests: Sequence[bytes]) -> list[bool]:
         return [self.has(digest) for digest in digests]
@@ -198,9 +200,9 @@ class BufferDirectory:
         path = self._path(digest)
         with translated_os_errors("find the length of a buffer", path):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                if self._is_file(path):
+                if self._reader.is_file(path):
                     return self._filesystem.stat(path).st_size
-            forms = [form for form in _FORMS[1:] if self._is_file(path + form[0])]
+            forms = [form for form in FORMS[1:] if self._reader.is_file(path + form[0])]
             if not forms:
                 return None
             length = self._reader.sidecar_length(path + LENGTH_SUFFIX)
@@ -229,7 +231,7 @@ class BufferDirectory:
         path = self._path(digest)
         n_true = 0
         with translated_os_errors("verify a buffer", path):
-            for suffix, form in _FORMS:
+            for suffix, form in FORMS:
                 try:
                     self._reader.verified_length(path + suffix, form, digest, again=True)
                 except FileNotFoundError:
@@ -246,7 +248,7 @@ class BufferDirectory:
         """
         for directory in self._directories():
             with translated_os_errors("list buffers", directory):
-                names = self._names(directory)
+                names = names_in(self._filesystem, directory)
             yield from sorted({digest for digest in map(buffer_digest, names) if digest is not None})
 
     def quarantined(self) -> list[QuarantinedFile]:
@@ -298,16 +300,13 @@ class BufferDirectory:
         cannot be told (another machine, container or program), its age since the last write decides.
         """
         self._demand_writable()
-        n_removed = 0
         with translated_os_errors("sweep temporary files", self._root):
-            for directory in dict.fromkeys((self._root, *self._directories())):
-                for name in self._names(directory):
-                    owner = temporary_owner(name)
-                    if owner is not None and self._is_stale(f"{directory}/{name}", owner, max_age_s):
-                        with contextlib.suppress(FileNotFoundError):  # another sweeper was first
-                            self._filesystem.unlink(f"{directory}/{name}")
-                            n_removed += 1
-        return n_removed
+            return sweep_temporaries(
+                (self._root, *self._directories()),
+                max_age_s=max_age_s,
+                filesystem=self._filesystem,
+                clock=self._clock,
+            )
 
     def close(self) -> None:
         """Forget everything; idempotent. Views that were handed out stay valid."""
@@ -320,20 +319,6 @@ class BufferDirectory:
         self._demand_open()
         name = check_digest(digest).hex()
         return f"{self._root}/{name[:2]}/{name}" if self._prefix_length else f"{self._root}/{name}"
-
-    def _attempt(self, path: str, digest: bytes) -> tuple[bytes | memoryview | None, list[DamagedFile]]:
-        """Try the three forms in order; return the first true content and the damaged files met."""
-        damaged: list[DamagedFile] = []
-        for suffix, form in _FORMS:
-            if form is not None and not self._filesystem.exists(path + suffix):
-                continue
-            try:
-                return self._reader.content(path + suffix, form, digest), damaged
-            except FileNotFoundError:
-                continue
-            except DamagedFile as exc:
-                damaged.append(exc)
-        return None, damaged
 
     def _wait_for_locks(self, path: str) -> bool:
         return wait_for_locks(
@@ -385,24 +370,6 @@ class BufferDirectory:
             self._report_damage(damaged, digest, found=False)
         return None
 
-    def _is_file(self, path: str) -> bool:
-        if not self._filesystem.exists(path):
-            return False
-        try:
-            return stat.S_ISREG(self._filesystem.stat(path).st_mode)
-        except FileNotFoundError:
-            return False
-
-    def _is_stale(self, temporary: str, owner: str, max_age_s: float) -> bool:
-        lives = self._filesystem.process_lives(owner.rpartition("-")[0])
-        if lives is not None:
-            return not lives
-        try:
-            age_s = self._clock.time() - self._filesystem.stat(temporary).st_mtime
-        except FileNotFoundError:
-            return False
-        return age_s > max_age_s
-
     def _directories(self) -> list[str]:
         """Return the directories that hold buffers, sorted."""
         self._demand_open()
@@ -411,12 +378,6 @@ class BufferDirectory:
         with translated_os_errors("list the buffer directory", self._root):
             names = self._filesystem.listdir(self._root)
         return [f"{self._root}/{name}" for name in sorted(names) if is_prefix_name(name)]
-
-    def _names(self, directory: str) -> list[str]:
-        try:
-            return self._filesystem.listdir(directory)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
 
     def _demand_open(self) -> None:
         if self._closed:
@@ -432,13 +393,3 @@ class BufferDirectory:
                 path=self._root,
                 remedy="open it with writable=True.",
             )
-
-
-def _hash_function(name: str) -> Callable[[], _Hash]:
-    import hashlib
-
-    functions: dict[str, Callable[[], _Hash]] = {"sha-256": hashlib.sha256, "sha3-256": hashlib.sha3_256}
-    try:
-        return functions[name]
-    except KeyError:
-        raise ValueError(f"hash_algorithm is {name!r}; expected one of {', '.join(functions)}") from None

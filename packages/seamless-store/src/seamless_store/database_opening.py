@@ -28,7 +28,7 @@ __all__ = ("RETRY_PAUSE_S", "Opener")
 
 RETRY_PAUSE_S = 0.005
 
-_READER_CACHE_KIB = 4096
+_READER_CACHE_KIB = 16384  # 1000 look-ups in 2e5 rows: 5 ms with 4 or 8 MiB, 2 ms with 16
 _WRITER_CACHE_KIB = 16384
 _WAL_KEPT_BYTES = 32 * 1024 * 1024  # a longer WAL is cut back after a checkpoint
 _PATIENCE_MS = 100  # within SQLite, where Ctrl-C is not heard; callers try again until their deadline

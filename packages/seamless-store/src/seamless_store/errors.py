@@ -22,6 +22,7 @@ __all__ = (
     "StoreLayoutUnknown",
     "StoreMissing",
     "StoreReadOnly",
+    "from_os_error",
     "translated_os_errors",
 )
 
@@ -57,6 +58,8 @@ class BufferDamaged(StoreError):
     """A stored file does not hold the bytes that its name promises.
 
     digest: the digest of the name. quarantined_to: where the file was moved, "" if it was left.
+
+    Remedy: store the buffer again, or run the step again that made it; then check the disk.
     """
 
     def __init__(
@@ -68,7 +71,10 @@ class BufferDamaged(StoreError):
 
 
 class DigestMismatch(StoreError):
-    """Bytes that were to be stored do not have the digest under which they were announced."""
+    """Bytes that were to be stored do not have the digest under which they were announced.
+
+    Remedy: hash the bytes again where they were made; they changed or were cut short on the way.
+    """
 
     def __init__(self, *, expected: bytes, actual: bytes, size_bytes: int, path: str = "") -> None:
         super().__init__(
@@ -83,39 +89,66 @@ class DigestMismatch(StoreError):
 
 
 class CompressedStreamInvalid(StoreError):
-    """A zstd or gzip stream is truncated, damaged, or followed by bytes that belong to no frame."""
+    """A zstd or gzip stream is truncated, damaged, or followed by bytes that belong to no frame.
+
+    Remedy: compress and send it again; nothing may follow the last frame.
+    """
 
 
 class DecompressionLimitExceeded(StoreError):
-    """A compressed stream yields more bytes than allowed."""
+    """A compressed stream yields more bytes than allowed.
+
+    Remedy: store the buffer uncompressed, or raise `max_decompressed_bytes`.
+    """
 
 
 class InvalidDigest(StoreError, ValueError):
-    """An argument is not a digest of 32 bytes."""
+    """An argument is not a digest of 32 bytes.
+
+    Remedy: pass the 32 raw bytes; `bytes.fromhex` turns 64 hex digits into them.
+    """
 
 
 class StoreClosed(StoreError):
-    """The buffer directory object was closed."""
+    """The buffer directory object was closed.
+
+    Remedy: open the directory again, or a new writer.
+    """
 
 
 class StoreFull(StoreError):
-    """No space, inodes or quota left. Nothing of the failed batch is acknowledged."""
+    """No space, inodes or quota left. Nothing of the failed batch is acknowledged.
+
+    Remedy: free space or inodes, or raise the quota (`df -h`, `df -i`).
+    """
 
 
 class StoreIOError(StoreError):
-    """The operating system refused an operation for a reason that has no class of its own."""
+    """The operating system refused an operation for a reason that has no class of its own.
+
+    Remedy: look at the kernel's messages (`dmesg`) and at the limits of open files (`ulimit -n`).
+    """
 
 
 class StoreLayoutUnknown(StoreError):
-    """The directory holds buffers of both layouts and no marker, or the layout's name is unknown."""
+    """The directory holds buffers of both layouts and no marker, or the layout's name is unknown.
+
+    Remedy: say which layout the directory has: layout='prefix' or layout='flat'.
+    """
 
 
 class StoreMissing(StoreError):
-    """The directory does not exist, or its path is not a directory."""
+    """The directory does not exist, or its path is not a directory.
+
+    Remedy: check the path and its mount, or open it with writable=True to make it.
+    """
 
 
 class StoreReadOnly(StoreError):
-    """Writing is not permitted: by `writable=False`, the file system, or the directory's owner."""
+    """Writing is not permitted: by `writable=False`, the file system, or the directory's owner.
+
+    Remedy: make the directory writable for this user, or open it with writable=False.
+    """
 
 
 class translated_os_errors:  # noqa: N801 (reads as a function; a class costs a third of a generator)

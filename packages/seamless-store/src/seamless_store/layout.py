@@ -14,6 +14,7 @@ __all__ = (
     "COMPRESSED_SUFFIXES",
     "DIRECTORY_MODE",
     "FILE_MODE",
+    "FORMS",
     "FORM_SUFFIXES",
     "LENGTH_SUFFIX",
     "LOCK_SUFFIX",
@@ -40,6 +41,7 @@ LENGTH_SUFFIX = ".BUFFERLENGTH"
 LOCK_SUFFIX = ".LOCK"
 COMPRESSED_SUFFIXES = (".zst", ".gz")
 FORM_SUFFIXES = ("", *COMPRESSED_SUFFIXES)
+FORMS: tuple[tuple[str, Form | None], ...] = (("", None), (".zst", "zst"), (".gz", "gz"))  # as readers try
 FILE_MODE = 0o444
 TEMPORARY_MODE = 0o600
 SIDECAR_MODE = 0o644

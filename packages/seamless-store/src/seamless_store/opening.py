@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .errors import StoreLayoutUnknown, StoreMissing
 from .layout import MARKER, MARKER_CONTENT, SIDECAR_MODE, LayoutName, buffer_digest, is_prefix_name
 
 if TYPE_CHECKING:
+    from hashlib import _Hash
+
     from .filesystem import FileSystem
 
-__all__ = ("detect_layout", "ensure_marker", "make_root")
+__all__ = ("detect_layout", "ensure_marker", "hash_function", "make_root")
 
 
 def make_root(filesystem: FileSystem, root: str, *, writable: bool) -> list[str]:
@@ -92,3 +94,14 @@ def _layout_of_names(names: Iterable[str], root: str) -> LayoutName:
                 remedy="say which layout the directory has: layout='prefix' or layout='flat'.",
             )
     return "flat" if flat else "prefix"
+
+
+def hash_function(name: str) -> Callable[[], _Hash]:
+    """Return the constructor of this hash algorithm."""
+    import hashlib
+
+    functions: dict[str, Callable[[], _Hash]] = {"sha-256": hashlib.sha256, "sha3-256": hashlib.sha3_256}
+    try:
+        return functions[name]
+    except KeyError:
+        raise ValueError(f"hash_algorithm is {name!r}; expected one of {', '.join(functions)}") from None

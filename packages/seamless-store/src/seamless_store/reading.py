@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .compressed import decompressed
 from .errors import CompressedStreamInvalid, StoreIOError
 from .known_files import KnownFiles, file_key
-from .layout import FILE_MODE, LENGTH_SUFFIX, Form
+from .layout import FILE_MODE, FORMS, LENGTH_SUFFIX, Form
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -33,7 +33,10 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a fifo of th
 
 
 class DamagedFile(Exception):
-    """A file does not hold what its name says. Internal: the directory turns it into BufferDamaged."""
+    """A file does not hold what its name says. Internal: the directory turns it into BufferDamaged.
+
+    Remedy: as for BufferDamaged.
+    """
 
     def __init__(self, path: str, stat: os.stat_result, reason: str) -> None:
         super().__init__(reason)
@@ -63,6 +66,30 @@ class FileReader:
         self._new_hash = new_hash
         self._max_bytes = max_decompressed_bytes
         self._is_local: bool | None = None
+
+    def first_true(self, path: str, digest: bytes) -> tuple[bytes | memoryview | None, list[DamagedFile]]:
+        """Try the forms of the buffer whose plain form is `path`; return the first true content, or None,
+        and the damaged files met on the way."""
+        damaged: list[DamagedFile] = []
+        for suffix, form in FORMS:
+            if form is not None and not self._filesystem.exists(path + suffix):
+                continue
+            try:
+                return self.content(path + suffix, form, digest), damaged
+            except FileNotFoundError:
+                continue
+            except DamagedFile as exc:
+                damaged.append(exc)
+        return None, damaged
+
+    def is_file(self, path: str) -> bool:
+        """Tell whether a regular file of this name is there; cheap when nothing is."""
+        if not self._filesystem.exists(path):
+            return False
+        try:
+            return stat_module.S_ISREG(self._filesystem.stat(path).st_mode)
+        except FileNotFoundError:
+            return False
 
     def content(self, path: str, form: Form | None, digest: bytes) -> bytes | memoryview:
         """Return the verified buffer in this file."""

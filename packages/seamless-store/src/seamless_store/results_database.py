@@ -129,7 +129,7 @@ class ResultsDatabase:
         if not keys:
             self._connections.ensure_open()
             return []
-        wanted = '["' + '","'.join(keys) + '"]'
+        wanted = '["' + '","'.join(sorted(keys)) + '"]'  # neighbours share pages
         found = dict(self._connections.read("look up results", row_operations.SELECT_MANY, wanted))
         results = {key: self._digest(result) for key, result in found.items()}
         return [results.get(key) for key in keys]

@@ -154,6 +154,8 @@ def recompute_result(transformation: Transformation) -> Buffer:
     active = transformation._active
     buffer = recompute(recorded, active)
     if buffer is not None:
+        if not transformation.scratch:
+            active.buffers.put(buffer)  # it was stored once, and is missing or damaged there
         return buffer
     from seamless_worker import run_step
 

@@ -21,7 +21,10 @@ _STUCK_AFTER_S = 30.0  # real seconds; reached only if a task blocks outside the
 
 
 class SimulatedDeadlock(BaseException):
-    """Every task waits for another one. Not an Exception, so that no handler of the code hides it."""
+    """Every task waits for another one. Not an Exception, so that no handler of the code hides it.
+
+    Remedy: find the cycle of locks in the trace of the simulated world.
+    """
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,10 @@ _SECTOR_BYTES = 512
 
 
 class SimulatedCrash(BaseException):
-    """Power is cut, or the process is killed. Not an Exception: nothing may handle it."""
+    """Power is cut, or the process is killed. Not an Exception: nothing may handle it.
+
+    Remedy: go on with `after_power_cut` or `after_kill`.
+    """
 
 
 @dataclass
