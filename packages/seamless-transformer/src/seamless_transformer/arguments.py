@@ -16,7 +16,7 @@ from seamless.serialize import digest_of_parts, serialize_parts, snapshot_parts
 if TYPE_CHECKING:
     from .transformation import Transformation
 
-__all__ = ("Composite", "PreparedArguments", "is_checksum_text", "prepare_arguments")
+__all__ = ("Composite", "PreparedArguments", "all_dependencies", "is_checksum_text", "prepare_arguments")
 
 Parts = tuple["bytes | memoryview", ...]
 

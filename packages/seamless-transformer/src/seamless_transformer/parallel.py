@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .driver import Node
     from .transformation import Transformation
 
-__all__ = ("parallel", "parallel_async")
+__all__ = ("parallel", "parallel_async", "set_configuration")
 
 _get_nparallel: Callable[[], int] | None = None
 _set_stage: Callable[..., None] | None = None

@@ -22,7 +22,7 @@ from .step_definition import StepDefinition
 from .transformation import Transformation
 from .transformer_state import TransformerState
 
-__all__ = ("DelayedTransformer", "DirectTransformer", "Transformer", "delayed", "direct")
+__all__ = ("DelayedTransformer", "DirectTransformer", "Transformer", "definition_of", "delayed", "direct")
 
 
 class Transformer:

@@ -263,6 +263,7 @@ def test_deep_recursion_with_other_arguments_is_legal(nesting, counted):
     assert count.executed == 13
 
 
+@pytest.mark.provokes("StepCycleError")
 def test_a_step_that_calls_itself_with_the_same_arguments_fails(nesting):
     with pytest.raises(StepCycleError, match="needs its own result"):
         nesting.itself(1, nesting.__name__)

@@ -98,6 +98,7 @@ def processes_marked(mark: int) -> list[str]:
     return found
 
 
+@pytest.mark.invariant("I-62")
 @pytest.mark.parametrize(
     "program",
     [

@@ -82,6 +82,7 @@ ARRAYS = [
 ]
 
 
+@pytest.mark.invariant("I-60")
 @pytest.mark.parametrize("make", ARRAYS, ids=lambda make: make.__name__)
 def test_an_array_is_hashed_as_it_is_now(make, counted):
     array, _owner, change = make()
@@ -135,6 +136,7 @@ def plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+@pytest.mark.invariant("I-60")
 @pytest.mark.parametrize(("make", "change"), CONTAINERS)
 def test_a_container_is_hashed_as_it_is_now(make, change, counted):
     value = make()
