@@ -158,6 +158,7 @@ def test_the_front_door_has_the_documented_names(tmp_path):
     assert lines[1:] == ["/home/u/x", "{} None"]
 
 
+@pytest.mark.provokes("ConfigurationError")
 def test_remote_clients_are_refused_until_there_are_services(tmp_path):
     done = run("import seamless.config; seamless.config.set_remote_clients({'buffer': []})", tmp_path)
     assert "ConfigurationError: cannot use remote clients ['buffer']" in done.stderr

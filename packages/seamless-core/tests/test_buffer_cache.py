@@ -102,6 +102,7 @@ def test_decref_of_the_unknown_does_nothing_and_counts_never_go_below_zero():
     assert cache.refcount(digest) == 1
 
 
+@pytest.mark.provokes("BufferCacheFull")
 def test_the_hard_limit_refuses_what_nothing_can_make_room_for():
     cache = cache_of()
     for number in range(20):

@@ -143,6 +143,7 @@ def test_resolve_gives_buffer_or_value_while_somebody_holds_it():
     assert checksum.fingertip_sync("plain") == {"resolve": "me"}
 
 
+@pytest.mark.provokes("CacheMissError")
 def test_unknown_checksum_is_a_cache_miss():
     with pytest.raises(CacheMissError, match="123412341234"):
         Checksum("1234" * 16).resolve()

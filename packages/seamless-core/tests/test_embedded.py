@@ -228,6 +228,7 @@ def test_the_variable_is_stripped_and_its_tilde_expanded(monkeypatch, tmp_path):
     assert cache_directory() == tmp_path / "cache"
 
 
+@pytest.mark.provokes("CacheDirectoryError")
 def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheDirectoryError, match=r"SEAMLESS_CACHE=.*file.*Name a directory"):

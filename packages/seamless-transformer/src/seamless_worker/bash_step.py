@@ -21,7 +21,7 @@ from seamless.step import StepOutcome
 
 from .bash_files import InputFileError, write_inputs
 from .bash_result import read_result
-from .command import CommandCancelled, FinishedCommand, run_command
+from .command import FinishedCommand, _CommandCancelled, run_command
 from .errors import SeamlessStreamTransformationError
 from .output_capture import keep
 from .pins import PinValueError, code_text, input_pins
@@ -49,11 +49,17 @@ _CONDA = 'set +u; source "$_SEAMLESS_CONDA_SH"; conda activate "$_SEAMLESS_CONDA
 
 
 class CondaMissing(RuntimeError):
-    """The step needs a conda environment, and there is no usable conda here."""
+    """The step needs a conda environment, and there is no usable conda here.
+
+    Remedy: install conda where the step runs, or set `CONDA_ROOT` to the directory of a complete installation.
+    """
 
 
 class StoredInputChanged(SeamlessError):
-    """The command wrote into an input file that belongs to the buffer store."""
+    """The command wrote into an input file that belongs to the buffer store.
+
+    Remedy: let the command copy the file before it changes it, then run the step again that produced the buffer.
+    """
 
 
 def run_bash(request: StepRequest, step: RunningStep) -> StepOutcome:
@@ -124,7 +130,7 @@ def _run(
             file.write(encoded)
             file.flush()
             return run([BASH, file.name])
-    except CommandCancelled:
+    except _CommandCancelled:
         from concurrent.futures import CancelledError
 
         raise CancelledError(

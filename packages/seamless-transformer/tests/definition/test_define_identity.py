@@ -117,6 +117,7 @@ def test_digest_is_that_of_the_text():
     assert tf_checksum(simple_step()) == hashlib.sha256(identity_text(simple_step())).digest()
 
 
+@pytest.mark.provokes("UnknownDunderKey")
 @pytest.mark.parametrize("key", ["__x", "__meta", "__Meta__"])
 def test_unknown_dunder_key_is_refused(key):
     with pytest.raises(UnknownDunderKey, match=f"^Unknown transformation dunder key: {key}$") as caught:

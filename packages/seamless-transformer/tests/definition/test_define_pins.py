@@ -44,6 +44,7 @@ def test_only_directories_have_a_format():
     assert formats_of({"a": pin_type("a", "mixed")}) is None
 
 
+@pytest.mark.provokes("UnsupportedInputCelltype")
 @pytest.mark.parametrize(
     ("celltype", "remedy"), [("python", "'text'"), ("yaml", "'plain'"), ("cson", "'plain'")]
 )

@@ -263,6 +263,7 @@ def test_lambdas_that_differ_in_defaults_only_are_never_confused(import_source):
     assert sys.version_info < (3, 11) or text == "lambda a, b=2: a + b"
 
 
+@pytest.mark.provokes("LambdaSourceError")
 @pytest.mark.parametrize(
     "source",
     ["f = lambda a: (\n    a + 1\n)\n", "f = lambda a: a + \\\n    1\n", "f = lambda a, \\\n  b: a\n"],
@@ -286,6 +287,7 @@ class Callable:
         return a
 
 
+@pytest.mark.provokes("NotAFunction")
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
@@ -307,6 +309,7 @@ def test_what_is_no_function_is_refused(thing, message):
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.provokes("UnsupportedFunction")
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -326,6 +329,7 @@ def test_function_that_does_not_return_a_value_is_refused(source, message, impor
 # -- where the source is -----------------------------------------------------------------------------------
 
 
+@pytest.mark.provokes("SourceUnavailable")
 def test_code_made_with_exec_is_refused():
     namespace: dict[str, object] = {}
     exec("def f(a):\n    return a\n", namespace)
@@ -446,6 +450,7 @@ def test_source_that_means_the_same_is_accepted(on_disk, import_source, tmp_path
     assert serialize(capture(module.f).text, "python").decode() == on_disk
 
 
+@pytest.mark.provokes("StaleSource")
 def test_decorator_that_rewrites_the_function_is_refused(import_source):
     module = import_source(
         textwrap.dedent("""

@@ -168,6 +168,7 @@ def test_multiline_decorator_vanishes(import_source):
     assert capture(module.f).text == "def f(a, b):\n    return a + b"
 
 
+@pytest.mark.provokes("UnsupportedFunction")
 def test_async_function_is_refused_at_definition(import_source):
     module = import_source(vector_named("t20_async_def")["module_source"])
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from seamless.errors import CacheMissError
+from seamless_worker.bash_files import InputFileError
 
 SHOW = "[ -n \"${a+set}\" ] && printf '%s|' \"$a\" > RESULT || printf 'unset|' > RESULT; cat a >> RESULT"
 
@@ -53,6 +54,7 @@ def test_code_is_no_file(bench):
     assert bench.bash("ls > RESULT") == b"RESULT\n"
 
 
+@pytest.mark.provokes("InputFileError")
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -68,7 +70,7 @@ def test_code_is_no_file(bench):
 def test_name_that_leads_elsewhere_is_refused(bench, name, words):
     failure = bench.failure("echo x > RESULT", {name: 1}, language="bash")
     assert words in str(failure)
-    assert isinstance(failure.exception, ValueError)
+    assert isinstance(failure.exception, InputFileError)
 
 
 @pytest.mark.parametrize("relative", ["../escape", "/etc/escape", "a/../../escape"])

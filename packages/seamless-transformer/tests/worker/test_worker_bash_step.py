@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seamless_worker import SeamlessStreamTransformationError
-from seamless_worker.bash_step import StoredInputChanged
+from seamless_worker.bash_step import CondaMissing, StoredInputChanged
 
 
 def _lives(pid: int) -> bool:
@@ -39,6 +39,7 @@ def test_standard_input_is_empty(bench):
     assert bench.bash("cat > RESULT; echo end >> RESULT") == b"end\n"
 
 
+@pytest.mark.provokes("SeamlessStreamTransformationError")
 @pytest.mark.parametrize(
     ("code", "returncode"),
     [
@@ -190,6 +191,7 @@ def test_directory_is_removed_whatever_its_permissions(bench, temporary_director
     assert list(temporary_directory.iterdir()) == []
 
 
+@pytest.mark.provokes("StoredInputChanged")
 def test_command_that_changes_a_stored_input_is_an_error(bench):
     checksum, _path = bench.store_file(b"stored")
     entries = {
@@ -228,11 +230,12 @@ def test_conda_environment_is_activated_from_conda_info(bench, conda_root, tmp_p
     assert bench.bash("echo $ACTIVE > RESULT", entries=_with_conda(bench)) == b"activate my-env\n"
 
 
+@pytest.mark.provokes("CondaMissing")
 def test_missing_conda_is_a_clear_failure(bench, monkeypatch, tmp_path):
     monkeypatch.delenv("CONDA_ROOT", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     failure = bench.failure("echo x > RESULT", language="bash", entries=_with_conda(bench))
-    assert isinstance(failure.exception, RuntimeError)
+    assert isinstance(failure.exception, CondaMissing)
     assert "set CONDA_ROOT" in str(failure)
 
 

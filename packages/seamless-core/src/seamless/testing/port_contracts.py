@@ -176,6 +176,7 @@ class ResultCacheContract:
         assert results.reverse(self.RESULT) == []
         assert results.put(self.TF, self.OTHER) == self.OTHER
 
+    @pytest.mark.provokes("ResultConflict")
     def test_contesting_another_result_than_the_stored_one_is_refused(self, results: ResultCache) -> None:
         results.put(self.TF, self.RESULT)
         with pytest.raises(ResultConflict, match=self.RESULT.hex()):
