@@ -84,7 +84,7 @@ def _load_configuration() -> None:
 
 
 def _run_in_order(iterable: Any, items: list[Transformation], width: int) -> Iterator[Transformation]:
-    run = Run(width=width, eager=width > 1)
+    run = Run(width=width, eager=any(item._active.executor is not None for item in items))
     watch = _Watch(iterable, items)
     done = False
     try:

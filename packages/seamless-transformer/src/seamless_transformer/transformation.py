@@ -65,8 +65,11 @@ class Transformation(Node):
     def __init__(self, definition: StepDefinition, arguments: PreparedArguments) -> None:
         super().__init__()
         self._definition = definition
-        self._active: ActiveSet = get_active()
-        self._active.work.enter()
+        self._entered = False
+        active = get_active()
+        while not active.work.enter():  # it was replaced between the two
+            active = get_active()
+        self._active: ActiveSet = active
         self._entered = True
         self._buffers: list[Buffer] = arguments.keep()
         self._hexes: dict[str, str | None] = dict(zip(arguments.names, arguments.hexes, strict=True))
@@ -330,8 +333,7 @@ class Transformation(Node):
 
     def _enter(self) -> None:
         if not self._entered:
-            self._entered = True
-            self._active.work.enter()
+            self._entered = self._active.work.enter()
 
     def _leave(self) -> None:
         if self._entered:
