@@ -116,7 +116,7 @@ def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, 
 def _run_again(
     tf_checksum: Checksum, transformation: dict[str, Any], inputs: dict[Checksum, Buffer], active: ActiveSet
 ) -> Buffer | None:
-    from seamless_worker import run_step
+    from seamless_worker.run import run_step
 
     def read_buffer(checksum: Checksum) -> Buffer:
         buffer = inputs.get(checksum)
@@ -157,7 +157,7 @@ def recompute_result(transformation: Transformation) -> Buffer:
         if not transformation.scratch:
             active.buffers.put(buffer)  # it was stored once, and is missing or damaged there
         return buffer
-    from seamless_worker import run_step
+    from seamless_worker.run import run_step
 
     request = request_again(transformation)
     try:

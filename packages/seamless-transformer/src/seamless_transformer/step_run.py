@@ -87,7 +87,7 @@ def _delivered(transformation: Transformation, step: RunningStep, future: Future
 
 
 def _run_inline(transformation: Transformation, step: RunningStep) -> bool:
-    from seamless_worker import run_step
+    from seamless_worker.run import run_step
 
     step.running_here = True
     former = running_steps.enter(step)
