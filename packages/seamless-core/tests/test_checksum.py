@@ -130,6 +130,7 @@ def test_loading_a_missing_file_names_it(tmp_path):
 def test_only_64_lower_case_digits_are_a_checksum_text():
     assert is_checksum_text("0123456789abcdef" * 4)
     assert not is_checksum_text("A" * 64)
+    assert not is_checksum_text("g" * 64)
     assert not is_checksum_text("a" * 63)
     assert not is_checksum_text("a" * 63 + "\n")
     assert not is_checksum_text("\u0661" * 64)  # digits of another script

@@ -107,7 +107,7 @@ def test_directory_pin_never_gets_the_path_of_its_index(bench):
     ("celltype", "content", "words"),
     [
         ("plain", b"{", "cannot be read with celltype 'plain'"),
-        ("binary", b"text\n", "Declare the celltype with which its producer wrote it"),
+        ("int", b"text\n", "Declare the celltype with which its producer wrote it"),
         ("deepcell", b"3\n", "is no index of a deepcell"),
     ],
 )
