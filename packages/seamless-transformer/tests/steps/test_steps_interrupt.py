@@ -27,7 +27,7 @@ PYTHON_STEP = """
     @direct
     def slow(a):
         import time
-        print("started", flush=True)
+        print("started\\n", end="", flush=True)
         time.sleep(60)
 
     slow(1)
@@ -47,7 +47,7 @@ PYTHON_GRAPH = """
     @delayed
     def slow(a):
         import time
-        print("started", flush=True)
+        print("started\\n", end="", flush=True)
         time.sleep(60)
 
     @delayed
