@@ -177,6 +177,7 @@ def test_an_empty_buffer_is_found_too():
     assert holds(cache, digest)
 
 
+@pytest.mark.invariant("I-54")
 @given(st.lists(st.tuples(st.sampled_from(["add", "incref", "decref"]), st.integers(0, 9)), max_size=60))
 def test_the_size_is_always_that_of_what_is_held_and_within_the_soft_limit_without_references(actions):
     cache = cache_of(soft=5_000, hard=50_000)
