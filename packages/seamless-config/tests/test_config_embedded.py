@@ -68,6 +68,7 @@ def test_init_in_a_worker_does_nothing(tmp_path):
     assert out(code, tmp_path) == "None\n"
 
 
+@pytest.mark.invariant("I-75")
 def test_a_stage_keeps_its_results_apart_and_a_step_keeps_the_stage_it_was_made_in(tmp_path):
     code = """
         import seamless.config

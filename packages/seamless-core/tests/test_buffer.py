@@ -74,6 +74,7 @@ def test_buffer_can_be_weakly_referenced():
     assert reference() is None
 
 
+@pytest.mark.invariant("I-50")
 def test_changing_an_array_does_not_change_its_buffer():
     array = np.arange(1 << 16)
     buffer = Buffer(array, "mixed")
@@ -83,6 +84,7 @@ def test_changing_an_array_does_not_change_its_buffer():
     assert buffer.get_value("mixed")[1] == 1
 
 
+@pytest.mark.invariant("I-50")
 def test_changing_an_array_inside_a_container_does_not_change_its_buffer():
     array = np.arange(1 << 16)
     buffer = Buffer({"a": [array, 3]}, "mixed")
@@ -92,6 +94,7 @@ def test_changing_an_array_inside_a_container_does_not_change_its_buffer():
     assert b"".join(buffer.parts) == content
 
 
+@pytest.mark.invariant("I-50")
 def test_changing_an_array_through_another_view_does_not_change_the_buffer_of_a_read_only_view():
     array = np.arange(1 << 16)
     view = array[:]

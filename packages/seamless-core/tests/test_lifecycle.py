@@ -31,6 +31,7 @@ def test_hooks_run_at_exit_without_close():
     assert (done.stdout, done.stderr, done.returncode) == ("flushed\n", "", 0)
 
 
+@pytest.mark.invariant("I-59")
 def test_all_hooks_run_and_the_first_error_is_raised():
     done = run(
         "import seamless\n"

@@ -15,6 +15,7 @@ def add(a, b):
     return a + b
 
 
+@pytest.mark.invariant("I-75")
 def test_a_step_is_looked_up_and_recorded_in_the_set_it_was_made_in(active):
     tf = add(1, 2)
     other = memory_set()

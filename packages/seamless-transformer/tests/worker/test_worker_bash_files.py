@@ -54,6 +54,7 @@ def test_code_is_no_file(bench):
     assert bench.bash("ls > RESULT") == b"RESULT\n"
 
 
+@pytest.mark.invariant("I-77")
 @pytest.mark.provokes("InputFileError")
 @pytest.mark.parametrize(
     ("name", "words"),
@@ -73,6 +74,7 @@ def test_name_that_leads_elsewhere_is_refused(bench, name, words):
     assert isinstance(failure.exception, InputFileError)
 
 
+@pytest.mark.invariant("I-58")
 @pytest.mark.parametrize("relative", ["../escape", "/etc/escape", "a/../../escape"])
 def test_folder_that_leads_out_of_itself_is_refused(bench, relative, tmp_path):
     entries = {"d": ["folder", None, bench.put({relative: bench.put(b"x", "bytes")}, "plain")]}
@@ -81,6 +83,7 @@ def test_folder_that_leads_out_of_itself_is_refused(bench, relative, tmp_path):
     assert not list(tmp_path.rglob("escape"))
 
 
+@pytest.mark.invariant("I-77")
 def test_nothing_is_written_through_a_link_to_a_stored_directory(bench, tmp_path):
     checksum, path = bench.store_file(b"x")
     path.unlink()

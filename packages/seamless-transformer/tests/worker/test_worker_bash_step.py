@@ -112,6 +112,7 @@ def test_script_may_have_quotes_and_here_documents(bench):
     assert bench.bash("cat > RESULT <<'END'\n$x 'y' \"z\" `q`\nEND\n") == b"$x 'y' \"z\" `q`\n"
 
 
+@pytest.mark.invariant("I-78")
 def test_callers_environment_is_inherited_but_no_token(bench, monkeypatch):
     monkeypatch.setenv("OF_THE_CALLER", "yes")
     monkeypatch.setenv("SEAMLESS_TOKEN", "hush")
@@ -124,6 +125,7 @@ def test_background_jobs_end_with_the_command(bench, wait_until):
     wait_until(lambda: not _lives(pid))
 
 
+@pytest.mark.invariant("I-69")
 def test_processes_that_ignore_the_end_of_the_command_are_killed(bench, wait_until):
     code = "( trap '' TERM; exec sleep 1000 ) > /dev/null 2>&1 & echo $! > RESULT"
     pid = int(bench.bash(code))
@@ -142,6 +144,7 @@ def test_several_commands_run_at_once(bench, in_threads):
     assert time.monotonic() - started < 1.6
 
 
+@pytest.mark.invariant("I-69")
 @pytest.mark.parametrize("prelude", ["", "trap '' TERM; "])
 def test_cancelled_command_leaves_no_process_and_no_directory(
     bench, tmp_path, temporary_directory, wait_until, prelude
@@ -176,6 +179,7 @@ def test_cancellation_is_noticed_soon(bench, tmp_path):
     timer.join()
 
 
+@pytest.mark.invariant("I-69")
 def test_interrupt_kills_the_command_and_removes_its_directory(
     bench, tmp_path, temporary_directory, wait_until
 ):

@@ -118,6 +118,7 @@ def test_pin_that_defines_no_python_module_is_refused(bench, definition):
     assert isinstance(failure.exception, ModuleDefinitionError)
 
 
+@pytest.mark.invariant("I-70")
 def test_nothing_is_left_in_sys_modules(bench):
     code = "import sys\nimport pkg.core\nresult = 'transformer.pkg.core' in sys.modules"
     assert bench.value(code, entries={"pkg": bench.module(PACKAGE)}) is True
@@ -133,6 +134,7 @@ def test_step_module_does_not_replace_the_hosts_module_of_that_name(bench):
     assert callable(json.dumps)
 
 
+@pytest.mark.invariant("I-70")
 def test_concurrent_steps_see_their_own_module_of_one_name(bench, in_threads):
     barrier = threading.Barrier(2, timeout=20)
     import builtins

@@ -224,6 +224,7 @@ def test_array_result_that_is_the_steps_own_is_not_copied(bench):
     del builtins._address
 
 
+@pytest.mark.invariant("I-73")
 def test_array_result_that_somebody_else_holds_is_copied(bench):
     import builtins
 

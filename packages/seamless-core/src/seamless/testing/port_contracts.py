@@ -183,6 +183,7 @@ class ResultCacheContract:
             results.contest(self.TF, self.OTHER)
         assert results.get(self.TF) == self.RESULT
 
+    @pytest.mark.invariant("I-57")
     def test_racing_threads_all_get_the_same_winner(self, results: ResultCache) -> None:
         winners: list[Checksum] = []
 
