@@ -50,9 +50,8 @@ def run_here(transformation: Transformation, run: Run | None) -> bool:
             _give_back(step)
             driver.drop(transformation)
             return False
-        known = active.results.get(
-            tf_checksum
-        )  # only now: a run that ended before is found, one that goes on is led
+        # only now: a run that has ended is found, one that goes on is led by somebody else
+        known = active.results.get(tf_checksum)
         if known is None:
             executor = None if transformation._definition.local else active.executor
             return (
