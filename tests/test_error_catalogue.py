@@ -61,8 +61,13 @@ def test_marks_are_found_with_their_argument(catalogue):
 
 
 @pytest.mark.parametrize("argument", ["errors.Full", "Full", "7", "f'Full'"])
-def test_mark_with_anything_but_text_is_refused(argument: str, catalogue, tmp_path: Path):
-    (tmp_path / "test_errors.py").write_text(TESTS.replace('"Full"', argument))
+def test_mark_with_anything_but_text_is_refused(
+    argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "test_errors.py"
+    path.write_text(TESTS.replace('"Full"', argument))
+    monkeypatch.setattr(error_catalogue, "ROOT", tmp_path)
+    monkeypatch.setattr(error_catalogue, "files_of_tests", lambda: [path])
     with pytest.raises(
         ValueError, match=r"test_errors\.py, line 3: .*provokes is no text\. Put it in quotes"
     ):
