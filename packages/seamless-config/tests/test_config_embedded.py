@@ -91,6 +91,25 @@ def test_a_stage_keeps_its_results_apart_and_a_step_keeps_the_stage_it_was_made_
     assert (tmp_path / "c/__TOPLEVEL__/STAGE-two/seamless.db").exists()
 
 
+def test_the_value_of_a_finished_step_can_be_read_after_its_stage_was_left(tmp_path):
+    code = """
+        import gc, seamless.config
+        from seamless.buffer_cache import get_buffer_cache
+        from seamless.transformer import delayed
+        step = delayed("'x' * a")
+        step.celltypes.a = "int"
+        step.celltypes.result = "text"
+        seamless.config.set_stage("one")
+        tf = step(a=100_000)
+        tf.compute()
+        seamless.config.set_stage("two")
+        get_buffer_cache().set_limits(soft_bytes=1000, hard_bytes=2000)
+        gc.collect()
+        print(len(tf.value), len(tf.run()))
+    """
+    assert out(code, tmp_path, SEAMLESS_CACHE="c") == "100000 100000\n"
+
+
 def test_parallel_uses_nparallel_and_says_where_to_set_it(tmp_path):
     code = """
         import seamless.config

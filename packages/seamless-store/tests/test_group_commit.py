@@ -25,16 +25,23 @@ class World:
         self.may_enter = threading.Event()
         self.may_enter.set()
         self.errors: list[BaseException] = []
+        self.sync_errors: list[BaseException] = []
         self.group = GroupCommit(
             self.transact,
             self.acquire,
             lambda: self.events.append("release"),
+            self.sync,
             lambda: self.events.append("afterwards"),
         )
 
     def acquire(self) -> None:
         assert self.may_enter.wait(10)
         self.events.append("acquire")
+
+    def sync(self) -> None:
+        self.events.append("sync")
+        if self.sync_errors:
+            raise self.sync_errors.pop(0)
 
     def transact(self, requests: list[Request[object]]) -> None:
         self.batches.append(len(requests))
@@ -72,7 +79,7 @@ def in_threads(world, n_threads):
 
 def test_a_single_request_is_one_transaction(world):
     assert world.group.run(lambda connection: "done") == "done"
-    assert world.events == ["acquire", "release", "afterwards"]
+    assert world.events == ["acquire", "release", "sync", "afterwards"]
 
 
 def test_requests_that_wait_for_the_lock_together_share_a_transaction(world):

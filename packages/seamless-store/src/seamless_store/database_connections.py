@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .database_errors import DatabaseClosed, DatabaseError, DatabaseUnsafeAfterFork
+from .database_errors import DatabaseClosed, DatabaseError, DatabaseIOError, DatabaseUnsafeAfterFork
 from .database_opening import RETRY_PAUSE_S, Opener
+from .wal_durability import WalFile
 from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._writer: Connection | None = None
         self._writer_generation = 0
+        self._wal = WalFile(path)
         self._wal_pages = 0
         self._reset_gate()
         _live.add(self)
@@ -192,6 +194,7 @@ class Connections:
                 self._writer = self._opener.writer()
                 self._writer.set_wal_hook(self._note_wal_pages)
                 self._writer_generation = self._generation
+                self._wal.open()
             yield self._writer
 
     def _note_wal_pages(self, connection: Connection, name: str, n_pages: int) -> int:
@@ -216,6 +219,23 @@ class Connections:
         connection, self._writer = self._writer, None
         if connection is not None:
             connection.close()
+            self._wal.close()
+
+    def make_room(self) -> None:
+        """Let the WAL grow ahead of what will be written. To be called inside a write transaction."""
+        self._wal.make_room(self._wal_pages)
+
+    def sync(self) -> None:
+        """Return when everything that was committed before the call is durable. No lock is held."""
+        try:
+            self._wal.sync()
+        except OSError as exc:
+            raise DatabaseIOError(
+                f"Results were written to {self.path}, but whether they are durable is not known: {exc}.",
+                path=self.path,
+                remedy="look at the kernel's messages (dmesg) and the disk; end the programs that use this "
+                "database, then start them again.",
+            ) from exc
 
     def pages_in_wal(self) -> tuple[int, int]:
         """Return the WAL's pages after the last commit, and those written by us since last asked."""
@@ -342,6 +362,7 @@ class Connections:
             _never_closed.extend((self._idle, self._writer))
             self._idle = []
             self._writer = None
+        self._wal.after_fork_in_child()
         self._reset_gate()
 
     def translate(self, exc: Exception, action: str) -> DatabaseError:

@@ -1,8 +1,8 @@
 """Open SQLite connections to one database file: make it, check it, read it, write it.
 
-Journal: WAL on local file systems with synchronous=FULL (one fdatasync a commit; measured, this is as fast
-as NORMAL and an fdatasync of our own, 0.25 ms), the rollback journal with synchronous=EXTRA on network
-ones, where WAL's shared memory does not work. The file becomes WAL at the first write, not at the first
+Journal: WAL on local file systems with synchronous=NORMAL, so that a commit syncs nothing: see
+`wal_durability` for who does. The rollback journal with synchronous=EXTRA, where a commit is durable,
+on network ones, where WAL's shared memory does not work. The file becomes WAL at the first write, not at the first
 look-up. No connection checkpoints on its own account: see `database_connections`.
 """
 
@@ -91,7 +91,7 @@ class Opener:
         return connection
 
     def writer(self) -> Connection:
-        """Return a connection that writes; what it commits is durable."""
+        """Return a connection that writes; what it commits is durable, if in a WAL only when that is synced."""
         if not self.writable:
             raise self.read_only()
         try:
@@ -221,7 +221,7 @@ class Opener:
             connection.set_busy_timeout(self._patience_ms)
             with contextlib.suppress(self.apsw.BusyError, self.apsw.LockedError):
                 mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchall()[0][0]
-        synchronous = "FULL" if mode == "wal" else "EXTRA"
+        synchronous = "NORMAL" if mode == "wal" else "EXTRA"
         connection.execute(f"PRAGMA synchronous={synchronous}").fetchall()
         connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
         connection.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}").fetchall()

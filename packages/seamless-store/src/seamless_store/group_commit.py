@@ -1,8 +1,8 @@
 """Let writes that arrive together end in one transaction, on the callers' own threads.
 
 The first caller becomes the leader: it takes the writers' lock, carries out everything that has queued up
-to then, its own request included, in one transaction, and wakes the others. Whoever arrives meanwhile
-queues for the next transaction, led by the first of them.
+to then, its own request included, in one transaction, and hands the lead to the first of those who arrived
+meanwhile. Then it makes the transaction durable, while the next one is under way, and wakes the others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .wal_durability import Commit, SharedSync
 
 if TYPE_CHECKING:
     from apsw import Connection
@@ -19,6 +21,9 @@ __all__ = ("GroupCommit", "Request")
 _T = TypeVar("_T")
 
 
+_NOT_COMMITTED = Commit()
+
+
 class Request(Generic[_T]):
     """One write: `operation(connection)` inside a transaction that it shares with others.
 
@@ -26,10 +31,11 @@ class Request(Generic[_T]):
     error of SQLite fails the whole transaction.
     """
 
-    __slots__ = ("answered", "error", "leads", "operation", "value", "wake")
+    __slots__ = ("answered", "commit", "error", "leads", "operation", "value", "wake")
 
     def __init__(self, operation: Callable[[Connection], _T]) -> None:
         self.operation = operation
+        self.commit = _NOT_COMMITTED
         self.wake = threading.Event()
         self.leads = False
         self.answered = False
@@ -49,6 +55,7 @@ class GroupCommit:
     """Queue of writes. `transact(requests)` answers or fails each of them, in one transaction.
 
     acquire, release: of the writers' lock, called around each transaction.
+    sync: makes durable what was committed before it is called.
     afterwards: called by the leader when everybody has been answered.
     """
 
@@ -57,11 +64,13 @@ class GroupCommit:
         transact: Callable[[list[Request[Any]]], None],
         acquire: Callable[[], None],
         release: Callable[[], None],
+        sync: Callable[[], None],
         afterwards: Callable[[], None],
     ) -> None:
         self._transact = transact
         self._acquire = acquire
         self._release = release
+        self._sync = sync
         self._afterwards = afterwards
         self.reset()
 
@@ -70,6 +79,7 @@ class GroupCommit:
         self._mutex = threading.Lock()
         self._queue: list[Request[Any]] = []
         self._led = False
+        self._durability = SharedSync(self._sync)
 
     def run(self, operation: Callable[[Connection], _T]) -> _T:
         """Return the value of the operation when it is durable, or raise its error."""
@@ -85,6 +95,9 @@ class GroupCommit:
             self._afterwards()
         if request.error is not None:
             raise request.error
+        self._durability.settle(request.commit)  # it is, unless a Ctrl-C hit the leader
+        if request.commit.error is not None:
+            raise request.commit.error
         value: _T = request.value
         return value
 
@@ -102,26 +115,37 @@ class GroupCommit:
 
     def _lead(self, own: Request[Any]) -> None:
         batch: list[Request[Any]] = []
+        commit = Commit()
         try:
             self._acquire()
             try:
-                batch = self._take()
+                batch = self._take(commit)
                 self._transact(batch)
+                self._durability.committed(commit)
             finally:
                 self._release()
         except Exception as exc:
-            batch = batch or self._take()
+            batch = batch or self._take(commit)
             _fail_all(batch, exc)
         finally:
             self._hand_over(batch, own)
+            try:
+                if any(request.answered and request.error is None for request in batch):
+                    self._durability.settle(commit)
+            finally:
+                for request in batch:
+                    if request.answered:
+                        request.wake.set()
 
-    def _take(self) -> list[Request[Any]]:
+    def _take(self, commit: Commit) -> list[Request[Any]]:
         with self._mutex:
             batch, self._queue = self._queue, []
+        for request in batch:
+            request.commit = commit
         return batch
 
     def _hand_over(self, batch: list[Request[Any]], own: Request[Any]) -> None:
-        """Wake the answered ones and let the first of the others lead (all of them after a Ctrl-C here)."""
+        """Let the first of those that have no answer lead, which after a Ctrl-C are all of them."""
         with self._mutex:
             self._queue[:0] = [request for request in batch if not request.answered]
             if own in self._queue:
@@ -131,9 +155,6 @@ class GroupCommit:
                 self._queue[0].wake.set()
             else:
                 self._led = False
-        for request in batch:
-            if request.answered:
-                request.wake.set()
 
 
 def _fail_all(batch: list[Request[Any]], error: BaseException) -> None:

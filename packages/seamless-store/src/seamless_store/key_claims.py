@@ -28,7 +28,8 @@ from .writer_lock import lock_holders, open_lock_file
 __all__ = ("ClaimSet", "KeyClaims")
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
-_OFFSET_MASK = (1 << 62) - 1
+_N_OFFSETS = 1 << 62
+_OFFSET_MASK = _N_OFFSETS - 1
 _POLL_FIRST_S = 0.0002
 _POLL_LAST_S = 0.005
 _BUSY = frozenset({errno.EAGAIN, errno.EACCES})
@@ -47,13 +48,11 @@ class ClaimSet:
 
     def try_claim(self, key: bytes) -> bool:
         """Claim the key unless another set has it. Claiming again what this set has is harmless."""
-        try:
-            self._lock(fcntl.F_WRLCK, int.from_bytes(key[:8], "big") & _OFFSET_MASK, 1)
-        except OSError as exc:
-            if exc.errno in _BUSY:
-                return False
-            raise
-        return True
+        return self._try(int.from_bytes(key[:8], "big") & _OFFSET_MASK, 1)
+
+    def try_claim_all(self) -> bool:
+        """Claim every key there is, unless another set has any. One lock, where n of them cost O(n^2)."""
+        return self._try(0, _N_OFFSETS)
 
     def claim(self, key: bytes, deadline: float) -> None:
         """Wait for the key until `deadline` (monotonic clock), then raise DatabaseLocked."""
@@ -94,6 +93,15 @@ class ClaimSet:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _try(self, start: int, length: int) -> bool:
+        try:
+            self._lock(fcntl.F_WRLCK, start, length)
+        except OSError as exc:
+            if exc.errno in _BUSY:
+                return False
+            raise
+        return True
 
     def _lock(self, kind: int, start: int, length: int) -> None:
         fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))

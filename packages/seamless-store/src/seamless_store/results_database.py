@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,8 @@ _T = TypeVar("_T")
 
 _DIGEST_BYTES = 32
 _ITERATE_CHUNK = 1000
+_INSERT_CHUNK = 4000  # rows of one transaction: other writers, and claims, wait up to 50 ms for it
+_CLAIM_ALL_FROM = 16  # rows from which it pays to try one claim of all keys
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,11 @@ class ResultsDatabase:
         )
         self._pages = (0, 0)  # of the WAL: in all, and written by the last transaction
         self._group = GroupCommit(
-            self._transact, self.writer_lock.acquire, self.writer_lock.release, self._after_commit
+            self._transact,
+            self.writer_lock.acquire,
+            self.writer_lock.release,
+            self._connections.sync,
+            self._after_commit,
         )
         _live.add(self)
 
@@ -129,7 +136,7 @@ class ResultsDatabase:
         if not keys:
             self._connections.ensure_open()
             return []
-        wanted = '["' + '","'.join(sorted(keys)) + '"]'  # neighbours share pages
+        wanted = row_operations.json_array(keys)
         found = dict(self._connections.read("look up results", row_operations.SELECT_MANY, wanted))
         results = {key: self._digest(result) for key, result in found.items()}
         return [results.get(key) for key in keys]
@@ -186,17 +193,16 @@ class ResultsDatabase:
         prepared = [checked_row(row) for row in rows]
         self.require_writable()
         if claimed is not None:
-            return self._write(lambda connection: row_operations.insert_all(connection, prepared))
+            return self._write(partial(row_operations.insert_all, rows=prepared))
         standing: dict[str, bytes] = {}
         to_write = self._not_stored(prepared, standing)
-        if to_write:
-            with self._claimed({bytes.fromhex(key) for key, _, _ in to_write}):
-                to_write = self._not_stored(
-                    to_write, standing
-                )  # a former holder of a claim may have stored it
-                if to_write:
-                    winners = self._write(lambda connection: row_operations.insert_all(connection, to_write))
-                    standing.update(zip((key for key, _, _ in to_write), winners, strict=True))
+        for start in range(0, len(to_write), _INSERT_CHUNK):
+            chunk = to_write[start : start + _INSERT_CHUNK]
+            with self._claimed({bytes.fromhex(key) for key, _, _ in chunk}):
+                winners = self._write(partial(row_operations.insert_all, rows=chunk))
+            standing.update(zip((key for key, _, _ in chunk), winners, strict=True))
+        if not to_write:  # who stored them may not have made them durable yet
+            self._connections.sync()
         return [standing[key] for key, _, _ in prepared]
 
     def _not_stored(self, rows: list[Row], standing: dict[str, bytes]) -> list[Row]:
@@ -262,6 +268,7 @@ class ResultsDatabase:
             try:
                 self._connections.patiently("BEGIN IMMEDIATE", deadline, self._clock)
                 try:
+                    self._connections.make_room()
                     for request in requests:
                         try:
                             outcomes.append((request, request.operation(connection), None))
@@ -318,6 +325,8 @@ class _Claimed:
         deadline = time.monotonic() + self._timeout_s
         self._set = self._claims.open()
         try:
+            if len(self._keys) >= _CLAIM_ALL_FROM and self._set.try_claim_all():
+                return
             for key in self._keys:
                 self._set.claim(key, deadline)
         except BaseException:

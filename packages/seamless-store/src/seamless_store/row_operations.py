@@ -6,6 +6,8 @@ raises only then, so that it can share a transaction with others.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import execution_records
@@ -33,6 +35,7 @@ __all__ = (
     "Row",
     "contest",
     "insert_all",
+    "json_array",
     "put_record",
     "set_result",
 )
@@ -41,6 +44,7 @@ Row = tuple[str, str, str | None]
 """Transformation, result, record."""
 
 NO_RECORD = '""'  # how the reference stores the absence of a record
+_TOGETHER_FROM = 4  # rows; fewer are faster one by one
 REVERSE_ROWS_SEARCHED = 64  # a result with more reverse rows is not searched before a row is added
 
 SELECT_RESULT = "SELECT result FROM transformation WHERE checksum = ?"
@@ -54,6 +58,13 @@ SELECT_REVERSE = "SELECT checksum FROM rev_transformation WHERE result = ? LIMIT
 SELECT_RECORD = "SELECT result, metadata FROM meta_data WHERE checksum = ?"
 SELECT_IRREPRODUCIBLE = (
     "SELECT result, metadata FROM irreproducible_transformation WHERE checksum = ? ORDER BY id"
+)
+_SELECT_RECORDED = (
+    "SELECT m.checksum FROM json_each(?) AS wanted JOIN meta_data AS m ON m.checksum = wanted.value"
+)
+_SELECT_WITH_REVERSE = (
+    "SELECT wanted.value FROM json_each(?) AS wanted "  # EXISTS is planned as a join: a visit of every row
+    "WHERE (SELECT 1 FROM rev_transformation AS r WHERE r.result = wanted.value LIMIT 1)"
 )
 _SELECT_CONTESTED = "SELECT 1 FROM irreproducible_transformation WHERE checksum = ? LIMIT 1"
 _INSERT_RESULT = "INSERT INTO transformation (checksum, result) VALUES (?, ?)"
@@ -70,7 +81,49 @@ _INSERT_IRREPRODUCIBLE = (
 
 def insert_all(connection: Connection, rows: list[Row]) -> list[bytes]:
     """Insert what is absent; return the results that stand."""
-    return [_insert(connection, *row) for row in rows]
+    if len(rows) < _TOGETHER_FROM:
+        return [bytes.fromhex(_insert(connection, *row)) for row in rows]
+    keys = {key for key, _, _ in rows}
+    standing = dict(_fetch(connection, SELECT_MANY, json_array(keys)))
+    n_found = len(standing)
+    for key, value, _ in rows:
+        standing.setdefault(key, value)
+    new = list(standing.items())[n_found:]
+    connection.executemany(_INSERT_RESULT, new).fetchall()
+    connection.executemany(_INSERT_REVERSE, list(_missing_reverse(connection, standing, n_found))).fetchall()
+    records: dict[str, Row] = {}
+    for key, value, record in rows:
+        if record is not None and standing[key] == value:
+            records.setdefault(key, (key, value, record))
+    if records:
+        for (key,) in _fetch(connection, _SELECT_RECORDED, json_array(records)):
+            del records[key]
+        connection.executemany(_INSERT_RECORD, list(records.values())).fetchall()
+    return [bytes.fromhex(standing[key]) for key, _, _ in rows]
+
+
+def _missing_reverse(
+    connection: Connection, standing: dict[str, str], n_found: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the reverse rows to add for (transformation, result) of which the first n_found are not new."""
+    known = {
+        result for (result,) in _fetch(connection, _SELECT_WITH_REVERSE, json_array(set(standing.values())))
+    }
+    searched: dict[str, tuple[set[str], bool]] = {}
+    for number, (key, value) in enumerate(standing.items()):
+        if value in known:
+            if value not in searched:
+                rows = _fetch(connection, SELECT_REVERSE, value, REVERSE_ROWS_SEARCHED)
+                searched[value] = {found for (found,) in rows}, len(rows) == REVERSE_ROWS_SEARCHED
+            found, there_are_more = searched[value]
+            if key in found or (there_are_more and number < n_found):
+                continue
+        yield value, key
+
+
+def json_array(texts: Iterable[str]) -> str:
+    """Return the texts as a binding for json_each, sorted: neighbours share pages."""
+    return json.dumps(sorted(texts))
 
 
 def set_result(connection: Connection, key: str, value: str) -> None:
@@ -156,7 +209,7 @@ def _standing(connection: Connection, key: str) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _insert(connection: Connection, key: str, value: str, record: str | None) -> bytes:
+def _insert(connection: Connection, key: str, value: str, record: str | None) -> str:
     found = _standing(connection, key)
     standing = value if found is None else found
     if found is None:
@@ -164,7 +217,7 @@ def _insert(connection: Connection, key: str, value: str, record: str | None) ->
     _ensure_reverse(connection, key, standing, is_new=found is None)
     if record is not None and standing == value and not _fetch(connection, SELECT_RECORD, key):
         _fetch(connection, _INSERT_RECORD, key, value, record)
-    return bytes.fromhex(standing)
+    return standing
 
 
 def _ensure_reverse(connection: Connection, key: str, value: str, *, is_new: bool) -> None:

@@ -53,6 +53,7 @@ class Transformation(Node):
         "_definition",
         "_entered",
         "_failure",
+        "_following",
         "_from_steps",
         "_hexes",
         "_inside",
@@ -83,6 +84,7 @@ class Transformation(Node):
         self._failure: Failure | None = None
         self._canceled = False
         self._inside = running_steps.current()  # the step whose code made this, for the detection of cycles
+        self._following = False  # waits for an identical step that somebody else leads
         self._running: RunningStep | None = None  # while this leads a running step
 
     def __del__(self) -> None:
@@ -295,10 +297,12 @@ class Transformation(Node):
 
     def _interrupt(self) -> bool:
         running = self._running
-        if running is None:
+        if running is not None:
+            running.stop()
+        elif self._following:
             return False
-        running.stop()
-        return running.running_here and self._definition.language != "python"
+        here = running is None or running.stop_elsewhere is None
+        return here and self._definition.language != "python"
 
     # the driver's side
 
@@ -314,7 +318,7 @@ class Transformation(Node):
             return True
         try:
             self._enter()
-            return not identify(self) or run_here(self)
+            return not identify(self) or run_here(self, run)
         except Exception as exc:  # whatever fails here (a store, a database, memory) is this step's failure
             self._fail(Failure.of_machinery(exc))
             return True

@@ -70,9 +70,11 @@ def run_bash(request: StepRequest, step: RunningStep) -> StepOutcome:
     conda_environment = _conda_environment(request)
     if conda_environment is not None:
         prologue += _CONDA
-    directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+    # the name first, so that an interrupt inside mkdir finds it in `finally`
+    directory = Path(tempfile.gettempdir(), DIRECTORY_PREFIX + os.urandom(8).hex())
     failure: Exception
     try:
+        directory.mkdir(mode=0o700)
         try:
             if conda_environment is not None:
                 environment["_SEAMLESS_CONDA_SH"] = str(_conda_script(environment))
@@ -219,9 +221,9 @@ def _remove(directory: Path) -> None:
     """Remove the directory, whatever permissions the command has left in it."""
 
     def make_writable(_function: Any, path: str, _error: Any) -> None:
-        parent = Path(path).parent
         try:
-            parent.chmod(0o700)
+            if Path(path) != directory:  # what is around the directory is not ours
+                Path(path).parent.chmod(0o700)
             if Path(path).is_dir() and not Path(path).is_symlink():
                 Path(path).chmod(0o700)
                 shutil.rmtree(path, ignore_errors=True)
@@ -230,6 +232,8 @@ def _remove(directory: Path) -> None:
         except OSError:
             return  # reported below
 
+    if not directory.exists():
+        return
     shutil.rmtree(directory, onerror=make_writable)
     if directory.exists():
         import logging

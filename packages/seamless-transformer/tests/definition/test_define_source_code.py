@@ -353,10 +353,10 @@ def test_module_without_its_source_file_is_refused(import_source, tmp_path):
 def test_function_from_a_zip_archive_is_captured(tmp_path, monkeypatch):
     archive = tmp_path / "lib.zip"
     with zipfile.ZipFile(archive, "w") as stream:
-        stream.writestr("zipped_steps.py", "def f(a):\n    return a + 1\n")
+        stream.writestr("zipped_functions.py", "def f(a):\n    return a + 1\n")
     monkeypatch.syspath_prepend(archive)
-    module = importlib.import_module("zipped_steps")
-    monkeypatch.delitem(sys.modules, "zipped_steps")
+    module = importlib.import_module("zipped_functions")
+    del sys.modules["zipped_functions"]
 
     assert capture(module.f).text == "def f(a):\n    return a + 1"
 

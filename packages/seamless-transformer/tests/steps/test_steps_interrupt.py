@@ -27,7 +27,7 @@ PYTHON_STEP = """
     @direct
     def slow(a):
         import time
-        print("started", flush=True)
+        print("started\\n", end="", flush=True)
         time.sleep(60)
 
     slow(1)
@@ -47,7 +47,7 @@ PYTHON_GRAPH = """
     @delayed
     def slow(a):
         import time
-        print("started", flush=True)
+        print("started\\n", end="", flush=True)
         time.sleep(60)
 
     @delayed
@@ -157,6 +157,7 @@ def test_a_program_can_go_on_after_ctrl_c(script):
         def add(a, b):
             return a + b
 
+        assert add(step("", 0), step("", 5)).run() == 5  # imports what steps need: see WARM_UP
         tf = add(step("marker", 1), step("marker", 2))
         try:
             tf.run()

@@ -276,3 +276,24 @@ def test_modes_of_files_and_directories(bench):
     finally:
         os.umask(old)
     assert stat.S_IMODE(0o644) == 0o644
+
+
+def test_a_missing_temporary_folder_is_an_error_and_nothing_around_it_changes(bench, tmp_path, monkeypatch):
+    parent = tmp_path / "parent"
+    parent.mkdir(mode=0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(parent / "gone"))
+    with pytest.raises(FileNotFoundError, match="gone"):
+        bench.run("echo 1 > RESULT", language="bash", result="bytes")
+    assert parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_that_the_command_locked_is_removed_and_its_parent_left_alone(
+    bench, tmp_path, monkeypatch
+):
+    parent = tmp_path / "parent"
+    parent.mkdir(mode=0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(parent))
+    code = "mkdir sub; touch sub/file; chmod 000 sub; echo 1 > RESULT; chmod 500 ."
+    bench.run(code, language="bash", result="bytes")
+    assert list(parent.iterdir()) == []
+    assert parent.stat().st_mode & 0o777 == 0o755
