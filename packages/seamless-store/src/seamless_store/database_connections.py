@@ -194,7 +194,6 @@ class Connections:
                 self._writer = self._opener.writer()
                 self._writer.set_wal_hook(self._note_wal_pages)
                 self._writer_generation = self._generation
-                self._wal.open()
             yield self._writer
 
     def _note_wal_pages(self, connection: Connection, name: str, n_pages: int) -> int:
@@ -221,9 +220,9 @@ class Connections:
             connection.close()
             self._wal.close()
 
-    def make_room(self) -> None:
-        """Let the WAL grow ahead of what will be written. To be called inside a write transaction."""
-        self._wal.make_room(self._wal_pages)
+    def prepare_wal(self) -> None:
+        """Open the WAL and give it room. To be called inside a write transaction."""
+        self._wal.prepare(self._wal_pages)
 
     def sync(self) -> None:
         """Return when everything that was committed before the call is durable. No lock is held."""

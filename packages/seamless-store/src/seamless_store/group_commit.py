@@ -36,11 +36,15 @@ class Request(Generic[_T]):
     def __init__(self, operation: Callable[[Connection], _T]) -> None:
         self.operation = operation
         self.commit = _NOT_COMMITTED
-        self.wake = threading.Event()
+        self.wake: threading.Event | None = None  # None: its thread leads from the start
         self.leads = False
         self.answered = False
         self.error: BaseException | None = None
         self.value: Any = None  # the _T of `operation`, once answered without error
+
+    def awaken(self) -> None:
+        if self.wake is not None:
+            self.wake.set()
 
     def answer(self, value: _T) -> None:
         self.value = value
@@ -87,9 +91,11 @@ class GroupCommit:
         with self._mutex:
             self._queue.append(request)
             request.leads = not self._led
+            if not request.leads:
+                request.wake = threading.Event()
             self._led = True
-        if not request.leads:
-            self._await(request)
+        if request.wake is not None:
+            self._await(request, request.wake)
         if request.leads:
             self._lead(request)
             self._afterwards()
@@ -101,9 +107,9 @@ class GroupCommit:
         value: _T = request.value
         return value
 
-    def _await(self, request: Request[Any]) -> None:
+    def _await(self, request: Request[Any], wake: threading.Event) -> None:
         try:
-            request.wake.wait()
+            wake.wait()
         except BaseException:
             with self._mutex:
                 if request in self._queue and not request.leads:
@@ -135,7 +141,7 @@ class GroupCommit:
             finally:
                 for request in batch:
                     if request.answered:
-                        request.wake.set()
+                        request.awaken()
 
     def _take(self, commit: Commit) -> list[Request[Any]]:
         with self._mutex:
@@ -152,7 +158,7 @@ class GroupCommit:
                 self._queue.remove(own)
             if self._queue:
                 self._queue[0].leads = True
-                self._queue[0].wake.set()
+                self._queue[0].awaken()
             else:
                 self._led = False
 

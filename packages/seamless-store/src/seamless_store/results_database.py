@@ -207,7 +207,10 @@ class ResultsDatabase:
 
     def _not_stored(self, rows: list[Row], standing: dict[str, bytes]) -> list[Row]:
         """Return the rows that need a write; put the results of the others into `standing`."""
-        found = self.transformation_many([bytes.fromhex(key) for key, _, _ in rows])
+        keys = [bytes.fromhex(key) for key, _, _ in rows]
+        found = (
+            self.transformation_many(keys) if len(keys) > 1 else [self.transformation(key) for key in keys]
+        )
         to_write = []
         for row, winner in zip(rows, found, strict=True):
             if winner is None or not self._is_complete(row, winner.hex()):
@@ -268,7 +271,7 @@ class ResultsDatabase:
             try:
                 self._connections.patiently("BEGIN IMMEDIATE", deadline, self._clock)
                 try:
-                    self._connections.make_room()
+                    self._connections.prepare_wal()
                     for request in requests:
                         try:
                             outcomes.append((request, request.operation(connection), None))

@@ -68,9 +68,14 @@ _SELECT_WITH_REVERSE = (
 )
 _SELECT_CONTESTED = "SELECT 1 FROM irreproducible_transformation WHERE checksum = ? LIMIT 1"
 _INSERT_RESULT = "INSERT INTO transformation (checksum, result) VALUES (?, ?)"
+_INSERT_NEW_RESULT = f"{_INSERT_RESULT} ON CONFLICT (checksum) DO NOTHING"
 _UPDATE_RESULT = "UPDATE transformation SET result = ? WHERE checksum = ?"
 _DELETE_RESULT = "DELETE FROM transformation WHERE checksum = ?"
 _INSERT_REVERSE = "INSERT INTO rev_transformation (result, checksum) VALUES (?, ?)"
+_INSERT_NEW_REVERSE = (
+    "INSERT INTO rev_transformation (result, checksum) SELECT ?1, ?2 WHERE ?2 NOT IN "
+    f"(SELECT checksum FROM rev_transformation WHERE result = ?1 LIMIT {REVERSE_ROWS_SEARCHED})"
+)
 _DELETE_REVERSE = "DELETE FROM rev_transformation WHERE result = ? AND checksum = ?"
 _INSERT_RECORD = "INSERT INTO meta_data (checksum, result, metadata) VALUES (?, ?, ?)"
 _DELETE_RECORD = "DELETE FROM meta_data WHERE checksum = ?"
@@ -210,11 +215,11 @@ def _standing(connection: Connection, key: str) -> str | None:
 
 
 def _insert(connection: Connection, key: str, value: str, record: str | None) -> str:
-    found = _standing(connection, key)
-    standing = value if found is None else found
-    if found is None:
-        _fetch(connection, _INSERT_RESULT, key, value)
-    _ensure_reverse(connection, key, standing, is_new=found is None)
+    """Insert what is absent of one row; return the result that stands."""
+    connection.execute(_INSERT_NEW_RESULT, (key, value)).fetchall()
+    is_new = connection.changes() == 1
+    standing = value if is_new else str(_standing(connection, key))
+    _ensure_reverse(connection, key, standing, is_new=is_new)
     if record is not None and standing == value and not _fetch(connection, SELECT_RECORD, key):
         _fetch(connection, _INSERT_RECORD, key, value, record)
     return standing
@@ -227,7 +232,9 @@ def _ensure_reverse(connection: Connection, key: str, value: str, *, is_new: boo
     of a new transformation is absent, unless the reference left a stale one: then there are two, which the
     reference makes itself and no look-up here returns.
     """
-    found = _fetch(connection, SELECT_REVERSE, value, REVERSE_ROWS_SEARCHED)
-    if (key,) in found or (len(found) == REVERSE_ROWS_SEARCHED and not is_new):
+    if is_new:
+        _fetch(connection, _INSERT_NEW_REVERSE, value, key)
         return
-    _fetch(connection, _INSERT_REVERSE, value, key)
+    found = _fetch(connection, SELECT_REVERSE, value, REVERSE_ROWS_SEARCHED)
+    if (key,) not in found and len(found) < REVERSE_ROWS_SEARCHED:
+        _fetch(connection, _INSERT_REVERSE, value, key)

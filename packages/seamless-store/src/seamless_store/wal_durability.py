@@ -8,10 +8,11 @@ of a disk's round trip, threads share syncs, and the kernel joins those of sever
 Why an fdatasync that returns means durable. A commit appended its frames to the WAL. Then either they still
 are in that file, and the sync covers them, whoever wrote them; or the WAL has been reset or deleted since.
 SQLite does that only after a checkpoint of all frames, which syncs the WAL first and the database file
-last, also with synchronous=NORMAL; so the commit is durable in the database file. The descriptor cannot
-be of another file: it is opened with the writing connection, and as long as that is open, no SQLite deletes
-the WAL. Without descriptor (the connection was closed meanwhile) the file is opened by name; if there is
-none, it was checkpointed by the last closer. Who removes the database's files by hand has lost them anyway.
+last, also with synchronous=NORMAL; so the commit is durable in the database file. The descriptor cannot be
+of another file: it is opened inside a transaction and closed after the writing connection, and as long as
+that is open, no SQLite deletes the WAL. Without descriptor (the connection was closed meanwhile) the file is
+opened by name; if there is none, the last closer checkpointed it. Who removes the database's files by hand
+has lost them anyway.
 
 What it costs: others may see a row up to one sync before it is durable. Frames are valid only as a chain,
 so a power cut takes off the tail, in order; and buffers are durable before their row is written.
@@ -50,13 +51,6 @@ class WalFile:
         self._failure: OSError | None = None
         self._mutex = threading.Lock()
 
-    def open(self) -> None:
-        """Keep the file open, from now on: a later failure to write it back is told to each open file."""
-        with self._mutex:
-            self._close()
-            with contextlib.suppress(FileNotFoundError):
-                self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-
     def close(self) -> None:
         """Close the file; wait for a sync under way. Idempotent; `sync` still works."""
         with self._mutex:
@@ -93,8 +87,9 @@ class WalFile:
         finally:
             os.close(fd)
 
-    def make_room(self, n_pages: int) -> None:
-        """Lengthen the file by zeros when few are left. To be called inside a write transaction only.
+    def prepare(self, n_pages: int) -> None:
+        """Open the file before frames go to it, since a later failure to write it back is told to each
+        open file; and lengthen it by zeros when few are left. To be called inside a write transaction only.
 
         n_pages: how many it had, as far as this process knows.
         A sync of a file that does not grow need not wait for the file system's journal: 0.15 instead of
@@ -102,7 +97,10 @@ class WalFile:
         truncates holds SQLite's write lock, as the caller does now: so nothing of anybody is overwritten.
         """
         if self._fd < 0:
-            return
+            with self._mutex, contextlib.suppress(FileNotFoundError):
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            if self._fd < 0:  # no WAL: the journal is of the other kind
+                return
         with contextlib.suppress(OSError):  # no space: then it grows with each commit, or that tells
             size_bytes = os.fstat(self._fd).st_size
             if n_pages * _FRAME_BYTES + _RESERVE_BYTES <= size_bytes or size_bytes >= _GROWN_BYTES_MAX:

@@ -6,9 +6,10 @@ what the reference opens and what a clear removes):
     .seamless.db.writers   flock, exclusive: held while writing
     .seamless.db.waiting   flock, exclusive: held by the one process that is next
 
-Who finds the first taken queues at the second, in the kernel's order, then waits for the first as the
-only one; so a process that releases and asks again stands behind everybody who was waiting. The kernel
-frees the locks of a killed process. A lock file that somebody removed is noticed and made again.
+Who finds the first taken for longer than a few milliseconds queues at the second, in the kernel's order,
+then waits for the first as the only one, and nobody takes it in passing meanwhile. So a process that
+releases and asks again stands behind everybody who has waited long. The kernel frees the locks of a
+killed process. A lock file that somebody removed is noticed and made again.
 
 Threads of one process queue on an ordinary list; the file lock is handed from thread to thread as long
 as no other process waits.
@@ -32,6 +33,9 @@ __all__ = ("WriterLock", "lock_holders", "open_lock_file")
 
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+_TRY_FIRST_S = 0.0001  # doubled after each attempt
+_TRY_LAST_S = 0.0016
 
 _live: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
@@ -243,10 +247,24 @@ class WriterLock:
             fcntl.flock(self._waiting_fd, fcntl.LOCK_UN)
 
     def _lock_files(self, deadline: float) -> None:
-        while not self._try_files():
+        while not self._try_for_a_while(deadline):
             self._queue_at_files(deadline)
             if self._is_current():
                 return
+
+    def _try_for_a_while(self, deadline: float) -> bool:
+        """Try at once, then a few times more: a writer holds the lock for 0.1 ms only, while a place in the
+        queue costs a thread, and all who stand there the switches from one to the next.
+        """
+        if self._try_files():
+            return True
+        pause_s = _TRY_FIRST_S
+        while pause_s <= _TRY_LAST_S and time.monotonic() + pause_s < deadline:
+            time.sleep(pause_s)
+            if self._try_files():
+                return True
+            pause_s *= 2
+        return False
 
     def _queue_at_files(self, deadline: float) -> None:
         """Stand in the kernel's queues, in a helper thread because flock knows no time limit."""
