@@ -202,7 +202,7 @@ class ResultsDatabase:
                 winners = self._write(partial(row_operations.insert_all, rows=chunk))
             standing.update(zip((key for key, _, _ in chunk), winners, strict=True))
         if not to_write:  # who stored them may not have made them durable yet
-            self._connections.sync()
+            self.sync()
         return [standing[key] for key, _, _ in prepared]
 
     def _not_stored(self, rows: list[Row], standing: dict[str, bytes]) -> list[Row]:
@@ -254,6 +254,10 @@ class ResultsDatabase:
         key, value = _hex(tf), _hex(result)
         with self._claimed({tf}):
             self._write(lambda connection: row_operations.contest(connection, self.path, key, value))
+
+    def sync(self) -> None:
+        """Make durable what others have committed already and may not have synced yet."""
+        self._connections.sync()
 
     def _claimed(self, tfs: set[bytes]) -> _Claimed:
         return _Claimed(self.claims, sorted(tfs), self._busy_timeout_s, needed=self.writable)

@@ -3,7 +3,7 @@
 `put` returns in microseconds. What it returns is final for every process that shares the cache:
 
 1. It claims the transformation (`key_claims`): from now on nobody else can insert its first result.
-2. It looks the row up. Present: that result stands, the claim is dropped.
+2. It looks the row up. Present: that result stands, the claim is dropped. So it is without a claim.
 3. Absent: ours will be the first. Row and buffers are queued; the claim is held until they are committed.
 
 A background thread takes what has queued up, publishes all buffers in one durable batch, then inserts all
@@ -116,6 +116,7 @@ class WriteBehind:
         self._last_durable = 0  # number of the last batch that is durable, and all before it
         self._failure: Exception | None = None
         self._ready = False
+        self._adopted = False  # a row of another process was returned that may not be durable yet
         self._thread: threading.Thread | None = None
 
     # Putting
@@ -165,21 +166,34 @@ class WriteBehind:
         if queued is not None:
             return queued.result
         claims = self._claims()
-        if not claims.try_claim(tf):
-            return None
+        is_ours = claims.try_claim(tf)
         try:
             standing = self._database.transformation(tf)
+            is_complete = standing is not None and not self._lacks_record(row, standing)
         except BaseException:
-            claims.drop(tf)
+            if is_ours:
+                claims.drop(tf)
             raise
-        if standing is not None and (standing != row.result or not (buffers or row.record)):
-            claims.drop(tf)
+        if standing is not None and is_complete:
+            # Nobody else shall wait until our buffers, of which one may be missing, are written.
+            if is_ours:
+                claims.drop(tf)
+            self._adopted = True
+            if standing == row.result and buffers:
+                self._queue_buffers(buffers)
+                self._awaken()
             return standing
-        # A row that is there already is queued too, since its record or a buffer may be missing.
+        if not is_ours:
+            return None
         self._queued.rows[tf] = row
         self._queue_buffers(buffers)
         self._awaken()
         return row.result
+
+    def _lacks_record(self, row: ResultRow, standing: bytes) -> bool:
+        if row.record is None or standing != row.result:
+            return False
+        return self._database.metadata(row.transformation) is None
 
     def _claims(self) -> ClaimSet:
         batch = self._queued
@@ -254,6 +268,9 @@ class WriteBehind:
     def flush(self) -> None:
         """Return when everything that was put is durable; WriteBehindFailed when that cannot be."""
         deadline = time.monotonic() + self._timeout_s
+        if self._adopted:
+            self._adopted = False
+            self._database.sync()
         with self._mutex:
             self._failure = None  # what failed is tried again now
             if not (self._queued or self._writing):

@@ -34,8 +34,8 @@ __all__ = ("WriterLock", "lock_holders", "open_lock_file")
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
-_TRY_FIRST_S = 0.0001  # doubled after each attempt
-_TRY_LAST_S = 0.0016
+_TRIES = 6
+_TRY_PAUSE_S = 0.0005
 
 _live: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
@@ -239,12 +239,13 @@ class WriterLock:
 
     def _try_files(self) -> bool:
         self._open_files()
-        if not self._flock(self._waiting_fd):
+        if not self._flock(self._writers_fd):
             return False
-        try:
-            return self._flock(self._writers_fd) and self._is_current()
-        finally:
+        if self._flock(self._waiting_fd):
             fcntl.flock(self._waiting_fd, fcntl.LOCK_UN)
+            return self._is_current()
+        fcntl.flock(self._writers_fd, fcntl.LOCK_UN)  # somebody is next
+        return False
 
     def _lock_files(self, deadline: float) -> None:
         while not self._try_for_a_while(deadline):
@@ -258,12 +259,12 @@ class WriterLock:
         """
         if self._try_files():
             return True
-        pause_s = _TRY_FIRST_S
-        while pause_s <= _TRY_LAST_S and time.monotonic() + pause_s < deadline:
-            time.sleep(pause_s)
+        for _ in range(_TRIES):
+            if time.monotonic() + _TRY_PAUSE_S >= deadline:
+                break
+            time.sleep(_TRY_PAUSE_S)
             if self._try_files():
                 return True
-            pause_s *= 2
         return False
 
     def _queue_at_files(self, deadline: float) -> None:
