@@ -30,7 +30,7 @@ class Thing: ...
 '''
 TESTS = """
 import pytest
-@pytest.mark.provokes(errors.Full)
+@pytest.mark.provokes("Full")
 @pytest.mark.invariant("I-7")
 def test_disk_is_full(): ...
 """
@@ -58,6 +58,25 @@ def test_public_exceptions_are_listed_with_cause_remedy_and_tests(catalogue):
 
 def test_marks_are_found_with_their_argument(catalogue):
     assert list(error_catalogue.marks("invariant")) == [("test_errors.py::test_disk_is_full", "I-7")]
+
+
+@pytest.mark.parametrize("argument", ["errors.Full", "Full", "7", "f'Full'"])
+def test_mark_with_anything_but_text_is_refused(
+    argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "test_errors.py"
+    path.write_text(TESTS.replace('"Full"', argument))
+    monkeypatch.setattr(error_catalogue, "ROOT", tmp_path)
+    monkeypatch.setattr(error_catalogue, "files_of_tests", lambda: [path])
+    with pytest.raises(
+        ValueError, match=r"test_errors\.py, line 3: .*provokes is no text\. Put it in quotes"
+    ):
+        list(error_catalogue.marks("provokes"))
+
+
+def test_every_test_provokes_an_exception_that_there_is():
+    known = {entry.class_name for entry in error_catalogue.catalogue()}
+    assert {name.rpartition(".")[2] for _, name in error_catalogue.marks("provokes")} - known == set()
 
 
 def test_page_shows_each_exception_below_its_package(catalogue):

@@ -8,9 +8,11 @@ An exception is documented where it is defined:
         Remedy: free some space, or `seamless-service-clear --dry-run` to see what can go.
         """
 
-and provoked by a test that carries `@pytest.mark.provokes("StoreFull")`. A class that is never raised itself
-has a docstring that begins with `Base class`. `python -m tools.error_catalogue` prints the catalogue;
-the page docs/reference/errors.md is made from it when the documentation is built.
+and provoked by a test that carries `@pytest.mark.provokes("StoreFull")`: the name, in quotes, since pytest
+takes a mark with the bare class for a decorator of that class, and the test is gone. A class that is never
+raised itself has a docstring that begins with `Base class`; one that never leaves our code has a name that
+begins with `_`. `python -m tools.error_catalogue` prints the catalogue; the page docs/reference/errors.md is
+made from it when the documentation is built.
 '''
 
 from __future__ import annotations
@@ -63,7 +65,10 @@ def catalogue() -> list[CatalogueEntry]:
 
 
 def marks(name: str) -> Iterator[tuple[str, str]]:
-    """Yield (test as path::function, first argument) of every `@pytest.mark.<name>(argument)`."""
+    """Yield (test as path::function, argument) of every `@pytest.mark.<name>("argument")`.
+
+    Raises ValueError for an argument that is no text in quotes.
+    """
     for path in files_of_tests():
         for node in ast.walk(parse(path)):
             for decorator in getattr(node, "decorator_list", []):
@@ -73,8 +78,15 @@ def marks(name: str) -> Iterator[tuple[str, str]]:
                 ):
                     continue
                 for argument in decorator.args:
-                    text = argument.value if isinstance(argument, ast.Constant) else ast.unparse(argument)
-                    yield f"{path.relative_to(ROOT).as_posix()}::{getattr(node, 'name', '?')}", str(text)
+                    place = path.relative_to(ROOT).as_posix()
+                    if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
+                        shown = ast.unparse(argument)
+                        raise ValueError(
+                            f"{place}, line {decorator.lineno}: the argument {shown} of the mark {name} is no text. "
+                            f"Put it in quotes: pytest takes a mark with a bare class for a decorator of that class, "
+                            "and the test below it never runs."
+                        )
+                    yield f"{place}::{getattr(node, 'name', '?')}", argument.value
 
 
 def as_markdown(entries: list[CatalogueEntry]) -> str:

@@ -30,7 +30,9 @@ def complaints(module: SourceModule) -> list[str]:
     if repeated := sorted({name for name in exported if exported.count(name) > 1}):
         found.append(f"__all__ repeats {', '.join(repeated)}")
     if missing := sorted(
-        name for name, is_callable in defined.items() if is_callable and name not in exported
+        name
+        for name, is_callable in defined.items()
+        if is_callable and name not in {*exported, "__getattr__"}
     ):
         found.append(f"__all__ lacks {', '.join(missing)} (or start the name with _)")
     available = set(defined) | _imported(tree.body) | _submodules(module)

@@ -29,7 +29,8 @@ HEADER = f"""\
 #   differs between versions of Python. 'never': modules that it must not bring.
 # long_modules: modules of more than {N_LINES_MAX} lines, with their number of lines.
 # public_names: names in __all__ of each top-level package.
-# system_calls: what the Python code 'run' may call at most; 'prepare' runs before and does not count.
+# system_calls: what the Python code 'run' may call at most; 'prepare' runs before and does not count. 'files' is
+#   the sum of all calls that touch files. A write-behind that waits 60 s makes one batch on any machine, fast or slow.
 # errors: public exceptions whose docstring has no Remedy line, or that no test provokes.
 """
 

@@ -148,8 +148,13 @@ def exported_names(tree: ast.Module) -> list[str] | None:
 
 
 def files_of_tests() -> list[Path]:
-    """Return every test file of the repository."""
-    patterns = ("packages/*/tests/**/test_*.py", "contracts/**/test_*.py", "tests/**/test_*.py")
+    """Return every test file of the repository, the contract suites that several packages run included."""
+    patterns = (
+        "packages/*/tests/**/test_*.py",
+        "packages/*/src/*/testing/*_contracts.py",
+        "contracts/**/test_*.py",
+        "tests/**/test_*.py",
+    )
     return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
 
 

@@ -68,6 +68,7 @@ def test_init_in_a_worker_does_nothing(tmp_path):
     assert out(code, tmp_path) == "None\n"
 
 
+@pytest.mark.invariant("I-75")
 def test_a_stage_keeps_its_results_apart_and_a_step_keeps_the_stage_it_was_made_in(tmp_path):
     code = """
         import seamless.config
@@ -88,6 +89,25 @@ def test_a_stage_keeps_its_results_apart_and_a_step_keeps_the_stage_it_was_made_
     assert out(code, tmp_path, SEAMLESS_CACHE="c") == "1\n2\n2\n"
     assert (tmp_path / "c/__TOPLEVEL__/STAGE-one/seamless.db").exists()
     assert (tmp_path / "c/__TOPLEVEL__/STAGE-two/seamless.db").exists()
+
+
+def test_the_value_of_a_finished_step_can_be_read_after_its_stage_was_left(tmp_path):
+    code = """
+        import gc, seamless.config
+        from seamless.buffer_cache import get_buffer_cache
+        from seamless.transformer import delayed
+        step = delayed("'x' * a")
+        step.celltypes.a = "int"
+        step.celltypes.result = "text"
+        seamless.config.set_stage("one")
+        tf = step(a=100_000)
+        tf.compute()
+        seamless.config.set_stage("two")
+        get_buffer_cache().set_limits(soft_bytes=1000, hard_bytes=2000)
+        gc.collect()
+        print(len(tf.value), len(tf.run()))
+    """
+    assert out(code, tmp_path, SEAMLESS_CACHE="c") == "100000 100000\n"
 
 
 def test_parallel_uses_nparallel_and_says_where_to_set_it(tmp_path):
@@ -158,6 +178,7 @@ def test_the_front_door_has_the_documented_names(tmp_path):
     assert lines[1:] == ["/home/u/x", "{} None"]
 
 
+@pytest.mark.provokes("ConfigurationError")
 def test_remote_clients_are_refused_until_there_are_services(tmp_path):
     done = run("import seamless.config; seamless.config.set_remote_clients({'buffer': []})", tmp_path)
     assert "ConfigurationError: cannot use remote clients ['buffer']" in done.stderr

@@ -41,6 +41,7 @@ def test_a_replaced_set_is_closed_at_once_when_nothing_uses_it():
     assert results.closed == 1
 
 
+@pytest.mark.invariant("I-56")
 def test_a_replaced_set_stays_open_until_its_last_step_has_left():
     results = Closing()
     former = set_with(results)

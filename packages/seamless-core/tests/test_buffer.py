@@ -11,7 +11,7 @@ import weakref
 
 import numpy as np
 import pytest
-from seamless import Buffer, Checksum
+from seamless import Buffer, CacheMissError, Checksum
 
 MB = 1 << 20
 
@@ -49,9 +49,18 @@ def test_checksum_is_unknown_until_computed():
     assert buffer.get_checksum() is buffer.checksum
 
 
-def test_given_checksum_is_trusted():
-    assert Buffer(b"abc", checksum="b" * 64).checksum == "b" * 64
-    assert Buffer(b"abc", checksum=Checksum("b" * 64)).get_checksum() == "b" * 64
+def test_given_checksum_is_known_at_once():
+    right = Buffer(b"abc").get_checksum()
+    assert Buffer(b"abc", checksum=right).checksum == right
+    assert Buffer(b"abc", checksum=right.hex()).checksum == right
+
+
+def test_given_checksum_of_other_content_is_refused_and_not_resolvable():
+    wrong = "b" * 64
+    with pytest.raises(ValueError, match=f"not {wrong} as given"):
+        Buffer(b"abc", checksum=wrong)
+    with pytest.raises(CacheMissError):
+        Checksum(wrong).resolve()
 
 
 def test_equality_is_that_of_content_and_never_fails():
@@ -74,6 +83,7 @@ def test_buffer_can_be_weakly_referenced():
     assert reference() is None
 
 
+@pytest.mark.invariant("I-50")
 def test_changing_an_array_does_not_change_its_buffer():
     array = np.arange(1 << 16)
     buffer = Buffer(array, "mixed")
@@ -83,6 +93,7 @@ def test_changing_an_array_does_not_change_its_buffer():
     assert buffer.get_value("mixed")[1] == 1
 
 
+@pytest.mark.invariant("I-50")
 def test_changing_an_array_inside_a_container_does_not_change_its_buffer():
     array = np.arange(1 << 16)
     buffer = Buffer({"a": [array, 3]}, "mixed")
@@ -92,6 +103,7 @@ def test_changing_an_array_inside_a_container_does_not_change_its_buffer():
     assert b"".join(buffer.parts) == content
 
 
+@pytest.mark.invariant("I-50")
 def test_changing_an_array_through_another_view_does_not_change_the_buffer_of_a_read_only_view():
     array = np.arange(1 << 16)
     view = array[:]

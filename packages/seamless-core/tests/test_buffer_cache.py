@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 
 import pytest
@@ -102,6 +103,7 @@ def test_decref_of_the_unknown_does_nothing_and_counts_never_go_below_zero():
     assert cache.refcount(digest) == 1
 
 
+@pytest.mark.provokes("BufferCacheFull")
 def test_the_hard_limit_refuses_what_nothing_can_make_room_for():
     cache = cache_of()
     for number in range(20):
@@ -110,6 +112,22 @@ def test_the_hard_limit_refuses_what_nothing_can_make_room_for():
     cache.incref(digest)
     with pytest.raises(BufferCacheFull, match="SEAMLESS_MEMORY_HARD_LIMIT"):
         cache.register(digest, made)
+
+
+def test_a_refused_reference_holds_nothing():
+    cache = cache_of()
+    for number in range(20):
+        cache.incref(*buffer(number))
+    digest, made = buffer(99)
+    for reference in (cache.incref, cache.tempref):
+        with pytest.raises(BufferCacheFull, match="21000 bytes"):
+            reference(digest, made)
+    assert (cache.size_bytes, cache.refcount(digest)) == (20_000, 0)
+    del made
+    assert not holds(cache, digest)
+    with pytest.raises(BufferCacheFull, match="20000 bytes"):
+        cache.set_limits(soft_bytes=5_000, hard_bytes=15_000)
+    assert (cache.soft_limit_bytes, cache.hard_limit_bytes) == (10_000, 20_000)
 
 
 def test_the_hard_limit_drops_referenced_buffers_that_a_store_holds():
@@ -159,6 +177,7 @@ def test_an_empty_buffer_is_found_too():
     assert holds(cache, digest)
 
 
+@pytest.mark.invariant("I-54")
 @given(st.lists(st.tuples(st.sampled_from(["add", "incref", "decref"]), st.integers(0, 9)), max_size=60))
 def test_the_size_is_always_that_of_what_is_held_and_within_the_soft_limit_without_references(actions):
     cache = cache_of(soft=5_000, hard=50_000)
@@ -176,6 +195,46 @@ def test_the_size_is_always_that_of_what_is_held_and_within_the_soft_limit_witho
         del made
         referenced = sum(1000 for count in references.values() if count)
         assert referenced <= cache.size_bytes <= max(5_000, referenced)
+
+
+@pytest.mark.invariant("I-54")
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "register", "incref", "decref", "tempref", "fade"]), st.integers(0, 5)
+        ),
+        min_size=20,
+        max_size=80,
+    ),
+    st.sets(st.integers(0, 5), max_size=2),
+)
+def test_no_sequence_of_uses_gets_above_the_limits(actions, stored):
+    clock = Clock()
+    cache = cache_of(soft=2_000, hard=3_000, clock=clock)
+    cache.set_stored_check({buffer(number)[0] for number in stored}.__contains__)
+    uses = {
+        "add": cache.add,
+        "register": cache.register,
+        "incref": cache.incref,
+        "decref": lambda digest, _: cache.decref(digest),
+        "tempref": cache.tempref,
+        "fade": lambda digest, _: setattr(clock, "now", clock.now + 10),
+    }
+    everything = [buffer(number) for number in range(6)]
+    for action, number in actions:
+        digest, made = everything[number]
+        n_references = cache.refcount(digest)
+        with contextlib.suppress(BufferCacheFull):
+            uses[action](digest, made)
+            n_references = cache.refcount(digest)
+        assert cache.refcount(digest) == n_references
+        assert cache.size_bytes <= 3_000
+        assert cache.get(digest) in (None, made)
+    for digest, _ in everything:
+        cache.drop_tempref(digest)
+        for _ in range(cache.refcount(digest)):
+            cache.decref(digest)
+    assert cache.size_bytes <= 2_000
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ def test_loading_a_missing_file_names_it(tmp_path):
 def test_only_64_lower_case_digits_are_a_checksum_text():
     assert is_checksum_text("0123456789abcdef" * 4)
     assert not is_checksum_text("A" * 64)
+    assert not is_checksum_text("g" * 64)
     assert not is_checksum_text("a" * 63)
     assert not is_checksum_text("a" * 63 + "\n")
     assert not is_checksum_text("\u0661" * 64)  # digits of another script
@@ -143,6 +144,7 @@ def test_resolve_gives_buffer_or_value_while_somebody_holds_it():
     assert checksum.fingertip_sync("plain") == {"resolve": "me"}
 
 
+@pytest.mark.provokes("CacheMissError")
 def test_unknown_checksum_is_a_cache_miss():
     with pytest.raises(CacheMissError, match="123412341234"):
         Checksum("1234" * 16).resolve()

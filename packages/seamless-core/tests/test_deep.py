@@ -88,6 +88,7 @@ def test_what_is_no_index_is_a_type_error(index, celltype, message):
         validate_index(index, celltype)
 
 
+@pytest.mark.invariant("I-58")
 @pytest.mark.parametrize(
     "path", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a/./b", "a\0b", ".", ".."]
 )

@@ -56,6 +56,7 @@ def test_rubbish_is_a_value_or_a_clear_error(celltype):
         assert refusal(Buffer(content), celltype) != ""
 
 
+@pytest.mark.invariant("I-55")
 @given(st.binary(max_size=40), st.sampled_from(CELLTYPES))
 @settings(max_examples=200)
 def test_random_bytes_are_a_value_or_a_clear_error(content, celltype):
@@ -136,6 +137,7 @@ def test_checksum_in_every_form():
             deserialize(content, "checksum")
 
 
+@pytest.mark.invariant("I-55")
 def test_python_is_checked_and_not_run(tmp_path):
     code = f"open({str(tmp_path / 'ran')!r}, 'w')"
     assert deserialize(code.encode(), "python") == code
@@ -146,6 +148,7 @@ def test_python_is_checked_and_not_run(tmp_path):
         deserialize(b"x = 1\0", "python")
 
 
+@pytest.mark.invariant("I-55")
 def test_yaml_is_checked_and_never_constructs_objects():
     assert deserialize(b"a: [1, 2]\n", "yaml") == "a: [1, 2]"
     with pytest.raises(ValueError, match="not YAML"):

@@ -87,6 +87,7 @@ def test_a_second_process_finds_what_the_first_computed(tmp_path):
     assert run(STEP, tmp_path, "6") == "[0, 2, 4, 6, 8, 10] 1\n"
 
 
+@pytest.mark.invariant("I-59")
 def test_results_are_durable_without_close_when_the_process_ends_by_itself(tmp_path):
     run(STEP, tmp_path, "3")
     assert len(rows_of(tmp_path, "select * from transformation")) == 3
@@ -109,6 +110,7 @@ def test_every_row_names_buffers_that_are_there_and_true(tmp_path):
     active.close()
 
 
+@pytest.mark.invariant("I-57")
 def test_the_first_of_racing_processes_decides_for_all_and_the_others_say_so(tmp_path):
     code = """
         import os, sys, time
@@ -228,6 +230,7 @@ def test_the_variable_is_stripped_and_its_tilde_expanded(monkeypatch, tmp_path):
     assert cache_directory() == tmp_path / "cache"
 
 
+@pytest.mark.provokes("CacheDirectoryError")
 def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheDirectoryError, match=r"SEAMLESS_CACHE=.*file.*Name a directory"):

@@ -85,6 +85,7 @@ def test_p_floats_read_back():
     assert [float(dialect_p.float_text(x)) for x in values] == values
 
 
+@pytest.mark.invariant("I-52")
 @given(P_VALUES)
 def test_p_of_orjson_equals_p_of_our_own_writer(value):
     assert json_fast.write_like_p(value, dialect_p.float_text) == dialect_p.dumps_exactly(value)
@@ -244,6 +245,7 @@ def test_m_is_what_the_standard_library_writes(value):
     assert dialect_m.dumps_exactly(value) == standard_text(value)
 
 
+@pytest.mark.invariant("I-52")
 @given(M_VALUES | nested(st.none() | INT64 | FLOATS | ASCII, ASCII))
 @settings(max_examples=200)
 def test_m_of_orjson_where_it_is_taken_equals_the_standard_library(value):

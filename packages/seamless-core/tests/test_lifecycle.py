@@ -31,6 +31,7 @@ def test_hooks_run_at_exit_without_close():
     assert (done.stdout, done.stderr, done.returncode) == ("flushed\n", "", 0)
 
 
+@pytest.mark.invariant("I-59")
 def test_all_hooks_run_and_the_first_error_is_raised():
     done = run(
         "import seamless\n"
@@ -43,16 +44,17 @@ def test_all_hooks_run_and_the_first_error_is_raised():
     assert done.stdout == "ran\ndisk full\n"
 
 
+@pytest.mark.provokes("SeamlessClosed")
 def test_ensure_open_names_the_operation_after_close():
     done = run(
         "import seamless\n"
         "seamless.ensure_open('x')\n"
         "seamless.close()\n"
         "try: seamless.ensure_open('transformer call')\n"
-        "except RuntimeError as exc: print(exc)\n"
+        "except RuntimeError as exc: print(type(exc).__name__, exc)\n"
     )
     assert done.stdout.startswith(
-        "Seamless has been closed; cannot perform further operations for transformer call."
+        "SeamlessClosed Seamless has been closed; cannot perform further operations for transformer call."
     )
 
 

@@ -63,6 +63,7 @@ def test_round_trip(items, members):
     assert same(read(stream(value)), as_read(value))
 
 
+@pytest.mark.invariant("I-52")
 @given(VALUES)
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_equal_values_have_equal_bytes(value):
@@ -100,6 +101,7 @@ def test_structure_comes_back_as_a_structure():
     assert isinstance(value["r"][1], np.ndarray)
 
 
+@pytest.mark.invariant("I-53")
 def test_padding_does_not_matter():
     clean, dirty = np.zeros(3, ALIGNED), np.empty(3, ALIGNED)
     dirty.view("u1")[:] = 0xCD
@@ -275,6 +277,7 @@ def test_malformed_stream_is_a_value_error(content, message):
 EXAMPLE = stream({"a": np.arange(3), "b": [b"xy", np.zeros((), ALIGNED)], "c": [1, {"d": np.zeros((2, 0))}]})
 
 
+@pytest.mark.invariant("I-55")
 @given(st.integers(0, len(EXAMPLE) - 1), st.binary(max_size=3), st.integers(0, 3))
 @settings(max_examples=200)
 def test_damaged_stream_is_read_or_a_value_error(place, inserted, n_removed):

@@ -35,6 +35,7 @@ def without_longdouble(array) -> bool:
     return array.dtype.type is not np.longdouble
 
 
+@pytest.mark.invariant("I-52")
 @given(ARRAYS.filter(without_longdouble))
 def test_bytes_are_those_of_numpy_save(array):
     assert written(array) == saved(array)
@@ -97,6 +98,7 @@ def test_large_bytes_are_not_copied():
     assert npy_of_bytes(content)[1] is content
 
 
+@pytest.mark.invariant("I-53")
 @pytest.mark.parametrize("dtype", [ALIGNED, NESTED, np.dtype("longdouble")])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("n", [3, 5000])

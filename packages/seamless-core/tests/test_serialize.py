@@ -117,6 +117,7 @@ def read_only_view_of_writeable() -> np.ndarray:
     return frozen(np.zeros(MB, np.uint8)[:])
 
 
+@pytest.mark.invariant("I-50")
 @pytest.mark.parametrize(
     ("make", "aliases"),
     [

@@ -55,9 +55,13 @@ class _WorkCount:
         self._count = 0
         self._retire: ActiveSet | None = None
 
-    def enter(self) -> None:
+    def enter(self) -> bool:
+        """Keep the set open until `leave`. False: it was retired and is closed, or about to be."""
         with self._lock:
+            if self._retire is not None and self._count == 0:
+                return False
             self._count += 1
+            return True
 
     def leave(self) -> None:
         with self._lock:

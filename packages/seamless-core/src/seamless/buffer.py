@@ -30,7 +30,7 @@ class Buffer:
 
     Buffer(content): content is bytes or another Buffer.
     Buffer(value, celltype): the value is written as `celltype` says.
-    checksum: known already; trusted, not verified.
+    checksum: what the content must hash to; ValueError if it does not.
 
     A large array is copied once, so that changing it afterwards does not change the buffer; not at all
     when its whole `.base` chain is read-only.
@@ -69,7 +69,14 @@ class Buffer:
                 f"cannot make a Buffer from a {type(value).__name__} without a celltype; give bytes, or a "
                 "celltype as second argument, for example Buffer(value, 'mixed')"
             )
-        self._checksum = None if checksum is None else Checksum(checksum)
+        self._checksum = None
+        if checksum is not None:
+            expected = Checksum(checksum)
+            if self.get_checksum() != expected:
+                raise ValueError(
+                    f"the content of {self._length} bytes has checksum {self._checksum}, not {expected} as given; "
+                    "give the checksum of this very content, or none"
+                )
 
     @classmethod
     def _from_parts(cls, parts: Parts, checksum: Checksum | None = None) -> Buffer:

@@ -119,13 +119,21 @@ class BufferCache:
         return self._size_bytes
 
     def set_limits(self, *, soft_bytes: int | None = None, hard_bytes: int | None = None) -> None:
-        """Set one or both limits and drop at once what exceeds them. Raises ValueError."""
+        """Set one or both limits and drop at once what exceeds them.
+
+        Raises ValueError, or BufferCacheFull when referenced buffers do not fit; then the limits stay as they were.
+        """
         soft = self._soft if soft_bytes is None else soft_bytes
         hard = self._hard if hard_bytes is None else hard_bytes
         self._check_limits(soft, hard)
         with self._lock:
+            former = self._soft, self._hard
             self._soft, self._hard = soft, hard
-            self._evict(0)
+            try:
+                self._evict(0)
+            except BufferCacheFull:
+                self._soft, self._hard = former
+                raise
 
     @staticmethod
     def _check_limits(soft: int, hard: int) -> None:
@@ -169,14 +177,8 @@ class BufferCache:
             if digest in self._small or digest in self._large or digest in self._referenced:
                 return
             if digest in self._refs or digest in self._temprefs:
-                if self._size_bytes + size > self._soft:
-                    try:
-                        self._evict(size)
-                    except BufferCacheFull:
-                        if not self._is_stored(digest):
-                            raise
-                        self._weak[digest] = buffer  # it can be read again
-                        return
+                if not self._make_room(digest, buffer):
+                    return
                 self._referenced[digest] = buffer
             else:
                 if size > self._soft:  # would push out everything else and still not fit
@@ -190,10 +192,21 @@ class BufferCache:
     # references
 
     def incref(self, digest: bytes, buffer: Buffer | None = None) -> None:
-        """Hold the buffer, now or from when it is registered, until as many `decref`."""
+        """Hold the buffer, now or from when it is registered, until as many `decref`.
+
+        Raises BufferCacheFull; then it is not referenced.
+        """
         with self._lock:
-            self._refs[digest] = self._refs.get(digest, 0) + 1
-            self._promote(digest, buffer)
+            count = self._refs.get(digest, 0)
+            self._refs[digest] = count + 1
+            try:
+                self._promote(digest, buffer)
+            except BufferCacheFull:
+                if count:
+                    self._refs[digest] = count
+                else:
+                    del self._refs[digest]
+                raise
 
     def decref(self, digest: bytes) -> None:
         """Undo one `incref`; without effect when there is none."""
@@ -216,7 +229,8 @@ class BufferCache:
     ) -> None:
         """Hold the buffer for a while: its interest divides by `fade_factor` every `fade_interval` seconds.
 
-        A second tempref refreshes the first and only raises its parameters.
+        A second tempref refreshes the first and only raises its parameters. Raises BufferCacheFull; then it is not
+        held.
         """
         if interest < 0 or fade_factor <= 1 or fade_interval <= 0:
             raise ValueError(
@@ -233,7 +247,12 @@ class BufferCache:
                 ref.fade_factor = max(ref.fade_factor, fade_factor)
                 ref.fade_interval = max(ref.fade_interval, fade_interval)
                 ref.refreshed_at = now
-            self._promote(digest, buffer)
+            try:
+                self._promote(digest, buffer)
+            except BufferCacheFull:
+                if ref is None:
+                    self._temprefs.pop(digest, None)
+                raise
 
     def drop_tempref(self, digest: bytes) -> None:
         with self._lock:
@@ -255,12 +274,27 @@ class BufferCache:
             held = self._large.pop(digest, None)
         if held is None:
             held = buffer if buffer is not None else self._weak.get(digest)
-            if held is None:
+            if held is None or not self._make_room(digest, held):
+                return
+            if digest not in self._refs and digest not in self._temprefs:  # a tempref that had faded already
+                self._weak[digest] = held
                 return
             self._size_bytes += len(held)
         self._referenced[digest] = held
         if self._size_bytes > self._soft:
             self._evict(0)
+
+    def _make_room(self, digest: bytes, buffer: Buffer) -> bool:
+        """Make room for a referenced buffer. False: there is none, and it can be read again. Else raises."""
+        if self._size_bytes + len(buffer) > self._soft:
+            try:
+                self._evict(len(buffer))
+            except BufferCacheFull:
+                if not self._is_stored(digest):
+                    raise
+                self._weak[digest] = buffer
+                return False
+        return True
 
     def _demote(self, digest: bytes) -> None:
         if digest in self._refs or digest in self._temprefs:

@@ -14,14 +14,14 @@ from typing import Any
 
 from .checksum import Checksum
 from .json_fast import has_many_items, write_like_m
-from .json_writer import JsonWriter, Refused, is_cyclic
+from .json_writer import JsonWriter, _Refused, is_cyclic
 
 try:
     from _json import encode_basestring_ascii as _quote
 except ImportError:  # pragma: no cover  (an interpreter without the C accelerator)
     from json.encoder import py_encode_basestring_ascii as _quote
 
-__all__ = ("MAX_DEPTH", "HoldsBinary", "dumps", "dumps_exactly", "key_text", "plain_scalar", "refusal")
+__all__ = ("MAX_DEPTH", "dumps", "dumps_exactly", "key_text", "plain_scalar", "refusal")
 
 MAX_DEPTH = 512  # within Python's default stack of 1000 frames, with room for the caller's own
 
@@ -29,14 +29,14 @@ MAX_DEPTH = 512  # within Python's default stack of 1000 frames, with room for t
 _CONTAINERS = frozenset({dict, list, tuple})
 
 
-class HoldsBinary(Exception):
+class _HoldsBinary(Exception):
     """Internal: the value holds an array, a structure or bytes, so dialect M does not apply."""
 
 
 def dumps(value: Any) -> bytes:
     """Return `value` in dialect M, with its final newline.
 
-    Raises HoldsBinary at the first array, structure or bytes; TypeError for what `mixed` cannot hold;
+    Raises _HoldsBinary at the first array, structure or bytes; TypeError for what `mixed` cannot hold;
     ValueError for a container that holds itself or is nested deeper than MAX_DEPTH.
 
     >>> dumps({"b": 1e-7, "a": ["é", 2**70]})
@@ -53,11 +53,11 @@ def dumps_exactly(value: Any) -> bytes:
     """Return what `dumps` returns, always with our own writer: the rule itself."""
     try:
         return _WRITER.text(value).encode("ascii") + b"\n"
-    except Refused as refused:
+    except _Refused as refused:
         raise refusal(value, refused) from refused.__cause__
 
 
-def refusal(value: Any, refused: Refused) -> TypeError | ValueError:
+def refusal(value: Any, refused: _Refused) -> TypeError | ValueError:
     """Return the exception that the caller sees for a refused `mixed` value."""
     if not refused.too_deep:
         return TypeError(f"cannot write {refused.where()} as mixed: {refused.reason}")
@@ -92,7 +92,7 @@ _SCALARS: dict[type, Callable[[Any], str]] = {
 
 
 def key_text(key: object) -> str:
-    """Return the text of a dictionary key as Python's json module makes it; raises Refused."""
+    """Return the text of a dictionary key as Python's json module makes it; raises _Refused."""
     if isinstance(key, str):
         return key
     if key is True or key is False or key is None:
@@ -101,7 +101,7 @@ def key_text(key: object) -> str:
         return int.__repr__(key)
     if isinstance(key, float):
         return _float_text(key)
-    raise Refused(
+    raise _Refused(
         f"its key {key!r} is of type {type(key).__name__}; keys must be str, int, float, bool or None"
     )
 
@@ -110,7 +110,7 @@ def plain_scalar(value: Any) -> Any:
     """Return the str, int or float that stands for a scalar of a less usual type.
 
     Checksum -> its hex, subclasses -> their base, NumPy integers and floats -> int and float.
-    Raises Refused for any other type.
+    Raises _Refused for any other type.
     """
     if isinstance(value, str):
         return str.__str__(value)
@@ -126,17 +126,17 @@ def plain_scalar(value: Any) -> Any:
             return int(value)
         if isinstance(value, np.floating):
             return float(value)
-    raise Refused(_advice(value))
+    raise _Refused(_advice(value))
 
 
 def _other(value: Any) -> Any:
     if isinstance(value, (dict, list, tuple)):
         return value
     if isinstance(value, bytes):
-        raise HoldsBinary
+        raise _HoldsBinary
     np = sys.modules.get("numpy")
     if np is not None and isinstance(value, (np.ndarray, np.void)):
-        raise HoldsBinary
+        raise _HoldsBinary
     scalar = plain_scalar(value)
     return _SCALARS[type(scalar)](scalar)
 

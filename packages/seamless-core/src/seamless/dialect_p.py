@@ -15,7 +15,7 @@ from typing import Any
 
 from .checksum import Checksum
 from .json_fast import is_ready, write_like_p
-from .json_writer import JsonWriter, Members, Refused, is_cyclic
+from .json_writer import JsonWriter, Members, _Refused, is_cyclic
 
 try:
     from _json import encode_basestring as _quote
@@ -52,7 +52,7 @@ def dumps_exactly(value: Any) -> bytes:
     """Return what `dumps` returns, always with our own writer: the rule itself."""
     try:
         text = _WRITER.text(value)
-    except Refused as refused:
+    except _Refused as refused:
         if refused.too_deep and is_cyclic(value):
             raise ValueError(
                 "cannot write the value as plain JSON: a container in it holds itself; break the cycle"
@@ -89,7 +89,7 @@ def float_text(value: float) -> str:
 def _int_text(value: int) -> str:
     if INT_MIN <= value <= INT_MAX:
         return int.__repr__(value)
-    raise Refused(
+    raise _Refused(
         f"an integer of {value.bit_length()} bits is outside the range -2**63 .. 2**64-1; use the celltype "
         "'mixed', or write it as a string"
     )
@@ -149,8 +149,8 @@ def _time_or_uuid(value: Any) -> str:
             try:
                 return orjson.dumps(value).decode()
             except TypeError as exc:
-                raise Refused(f"{value!r}: {exc}") from exc
-    raise Refused(_advice(value))
+                raise _Refused(f"{value!r}: {exc}") from exc
+    raise _Refused(_advice(value))
 
 
 def _advice(value: Any) -> str:

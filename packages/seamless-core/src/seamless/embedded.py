@@ -188,8 +188,8 @@ class EmbeddedBufferStore:
         self._behind.flush()
 
     def close(self) -> None:
+        """Make everything durable. What is stored can still be read: steps that have finished may need it."""
         self._behind.close()
-        self._directory.close()
 
 
 class EmbeddedResultCache:

@@ -18,7 +18,11 @@ class SeamlessError(Exception):
 
 
 class CacheMissError(SeamlessError, KeyError):
-    """No buffer for this checksum is in memory or in any configured store."""
+    """No buffer for this checksum is in memory or in any configured store.
+
+    Remedy: run the step again that produced the buffer, or configure the store that holds it
+    (`SEAMLESS_CACHE=DIR`, or a cluster).
+    """
 
     def __init__(self, checksum: Checksum | str, message: str | None = None) -> None:
         self.checksum = checksum
@@ -34,11 +38,17 @@ class CacheMissError(SeamlessError, KeyError):
 
 
 class ResultConflict(SeamlessError):
-    """The stored result of a transformation is another one than the caller says."""
+    """The stored result of a transformation is another one than the caller says.
+
+    Remedy: look up the result again, and contest the one that is stored now.
+    """
 
 
 class SeamlessClosed(SeamlessError, RuntimeError):
-    """`seamless.close()` was called; nothing can run any more."""
+    """`seamless.close()` was called; nothing can run any more.
+
+    Remedy: call `seamless.close()` only at the end of the program; then start a new process.
+    """
 
 
 class StepError(SeamlessError):
@@ -46,6 +56,8 @@ class StepError(SeamlessError):
 
     user_traceback: the lines of the step's own code (file, line, source), ending with the exception.
     stdout, stderr: what the step printed, the last part of it when it was long.
+
+    Remedy: correct the step at the line that `user_traceback` shows last, then run it again: a failure is not cached.
     """
 
     def __init__(

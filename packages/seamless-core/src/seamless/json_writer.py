@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-__all__ = ("JsonWriter", "Members", "Refused", "is_cyclic")
+__all__ = ("JsonWriter", "Members", "is_cyclic")
 
 
 class Members(list[tuple[str, Any]]):
     """The members of an object in the order in which they are written: never sorted again."""
 
 
-class Refused(Exception):
+class _Refused(Exception):
     """Internal: a value that the dialect cannot write. Callers turn it into TypeError or ValueError."""
 
     def __init__(self, reason: str, *, too_deep: bool = False) -> None:
@@ -41,9 +41,9 @@ class JsonWriter:
 
     scalars: exact type -> function from the value to its JSON text.
     quote: str (and subclasses) -> JSON text.
-    key_text: a key that is not exactly a str -> its text, or raises Refused; None refuses them all.
+    key_text: a key that is not exactly a str -> its text, or raises _Refused; None refuses them all.
     other: a value of any other type -> its JSON text, or a dict, list, tuple or Members to write instead;
-        raises Refused.
+        raises _Refused.
     max_depth: containers inside one another, at most.
     """
 
@@ -64,7 +64,7 @@ class JsonWriter:
         self._max_depth = max_depth
 
     def text(self, value: Any) -> str:
-        """Return the JSON text of `value`, without a final newline. Raises Refused."""
+        """Return the JSON text of `value`, without a final newline. Raises _Refused."""
         scalar = self._scalars.get(type(value))
         if scalar is not None:
             return scalar(value)
@@ -72,7 +72,7 @@ class JsonWriter:
         try:
             self._emit(value, "\n", 1, out.append)
         except RecursionError:
-            raise Refused(
+            raise _Refused(
                 "it is nested too deeply for what is left of Python's stack", too_deep=True
             ) from None
         return "".join(out)
@@ -89,7 +89,7 @@ class JsonWriter:
                 out(value)
                 return
         if level > self._max_depth:
-            raise Refused(f"it is nested deeper than {self._max_depth} levels", too_deep=True)
+            raise _Refused(f"it is nested deeper than {self._max_depth} levels", too_deep=True)
         if not value:
             out("{}" if isinstance(value, (dict, Members)) else "[]")
             return
@@ -110,7 +110,7 @@ class JsonWriter:
                         out(f"{separator}{quote(key)}: ")
                         self._emit(item, inner, level + 1, out)
                     separator = following
-            except Refused as refused:
+            except _Refused as refused:
                 refused.path.append(key)
                 raise
             out(newline + "}")
@@ -127,7 +127,7 @@ class JsonWriter:
                     out(separator)
                     self._emit(item, inner, level + 1, out)
                     separator = following
-            except Refused as refused:
+            except _Refused as refused:
                 refused.path.append(index)
                 raise
         out(newline + "]")
@@ -138,7 +138,7 @@ class JsonWriter:
             if len(types) == 1:
                 return list(map(scalars[types.pop()], value))
             return [scalars[type(item)](item) for item in value]
-        except Refused as refused:
+        except _Refused as refused:
             refused.path.append(self._first_refused(value))
             raise
 
@@ -148,13 +148,13 @@ class JsonWriter:
         types = set(map(type, value))
         if types != {str} and self._key_text is None:
             key = next(key for key in value if type(key) is not str)
-            raise Refused(
+            raise _Refused(
                 f"its key {key!r} is of type {type(key).__name__}; keys must be str: convert it with str()"
             )
         try:
             keys = sorted(value)
         except TypeError as exc:
-            raise Refused(
+            raise _Refused(
                 f"its keys cannot be sorted ({exc}); give all keys one type, for example str"
             ) from None
         if types == {str} or self._key_text is None:
@@ -165,7 +165,7 @@ class JsonWriter:
         for index, item in enumerate(value):
             try:
                 self._scalars[type(item)](item)
-            except Refused:
+            except _Refused:
                 return index
         return -1
 

@@ -110,7 +110,8 @@ class MemoryResultCache:
             stored = self._results.get(transformation)
             if stored is not None and stored != result:
                 raise ResultConflict(
-                    f"cannot contest result {result} of transformation {transformation}: the stored result is {stored}"
+                    f"cannot contest result {result} of transformation {transformation}: the stored result is "
+                    f"{stored}. Look it up again, and contest that one."
                 )
             if stored is not None:
                 del self._results[transformation]

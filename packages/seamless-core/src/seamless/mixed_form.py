@@ -22,6 +22,7 @@ __all__ = (
     "form_of_void",
     "read_shape",
     "scalar_form",
+    "with_storage",
 )
 
 Form = Any  # str, or dict[str, Any] as JSON has it

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .array_dtypes import check_array, unicode_refusal
 from .checksum import Checksum
 from .dialect_m import MAX_DEPTH, key_text, plain_scalar, refusal
-from .json_writer import Refused
+from .json_writer import _Refused
 from .mixed_form import (
     SCALAR_FORMS,
     dtype_of_form,
@@ -56,10 +56,10 @@ def mixed_stream_parts(value: Any) -> Parts:
 
     try:
         form, _, skeleton, leaves = _describe(value, 1)
-    except Refused as refused:
+    except _Refused as refused:
         raise refusal(value, refused) from refused.__cause__
     except RecursionError:
-        too_deep = Refused("it is nested too deeply for what is left of Python's stack", too_deep=True)
+        too_deep = _Refused("it is nested too deeply for what is left of Python's stack", too_deep=True)
         raise refusal(value, too_deep) from None
     offsets = [0]
     for leaf in leaves:
@@ -107,7 +107,7 @@ def _describe(value: Any, level: int) -> Described:
         return form, None, value, []
     if isinstance(value, (dict, list, tuple)):
         if level > MAX_DEPTH:
-            raise Refused(f"it is nested deeper than {MAX_DEPTH} levels", too_deep=True)
+            raise _Refused(f"it is nested deeper than {MAX_DEPTH} levels", too_deep=True)
         return _describe_dict(value, level) if isinstance(value, dict) else _describe_list(value, level)
     leaf = _describe_leaf(value)
     if leaf is not None:
@@ -125,12 +125,12 @@ def _describe_dict(value: dict[Any, Any], level: int) -> Described:
         for key, item in value.items():
             name = key if type(key) is str else key_text(key)
             if name in forms:
-                raise Refused(f"it has two keys that are written as {name!r}; give all keys one type")
+                raise _Refused(f"it has two keys that are written as {name!r}; give all keys one type")
             form, storage, skeleton[name], leaves = _describe(item, level + 1)
             forms[name] = with_storage(form, storage)
             if leaves:
                 leaves_of[name] = leaves
-    except Refused as refused:
+    except _Refused as refused:
         refused.path.append(key)
         raise
     if not forms:
@@ -154,7 +154,7 @@ def _describe_list(value: list[Any] | tuple[Any, ...], level: int) -> Described:
             storages.append(storage)
             skeleton.append(item_skeleton)
             all_leaves.extend(leaves)
-    except Refused as refused:
+    except _Refused as refused:
         refused.path.append(index)
         raise
     return form_of_list(forms, storages), _storage(all_leaves), skeleton, all_leaves
@@ -178,7 +178,7 @@ def _describe_leaf(value: Any) -> Described | None:
             raise unicode_refusal(array)
         check_array(array)
     except TypeError as exc:
-        raise Refused(str(exc)) from None
+        raise _Refused(str(exc)) from None
     form = form_of_void(value) if isinstance(value, np.void) else form_of_array(value)
     return form, "pure-binary", 0, [array_bytes(array)]
 

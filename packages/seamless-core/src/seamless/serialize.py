@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import dialect_m, dialect_p
 from .celltypes import check_celltype
 from .checksum import Checksum
-from .dialect_m import HoldsBinary
+from .dialect_m import _HoldsBinary
 from .parts import Parts, digest_of_parts, is_stable, join_parts, snapshot_parts
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _write_mixed(value: Any) -> bytes | Parts:
         return npy_of_bytes(value)
     try:
         return dialect_m.dumps(value)
-    except HoldsBinary:
+    except _HoldsBinary:
         pass
     except TypeError:
         content = _content(value)

@@ -11,25 +11,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seamless import Buffer, Checksum
+from seamless.checksum import is_checksum_text
 from seamless.serialize import digest_of_parts, serialize_parts, snapshot_parts
 
 if TYPE_CHECKING:
     from .transformation import Transformation
 
-__all__ = ("Composite", "PreparedArguments", "is_checksum_text", "prepare_arguments")
+__all__ = ("Composite", "PreparedArguments", "all_dependencies", "prepare_arguments")
 
 Parts = tuple["bytes | memoryview", ...]
 
-_HEX_DIGITS = frozenset("0123456789abcdef")
 _STRINGIFYING = frozenset({"str", "text", "python", "ipython", "yaml", "bytes", "bool", "int", "float"})
 """Celltypes that serialize a container without looking at its items."""
 _INDEX_CELLTYPES = frozenset({"deepcell", "deepfolder", "folder", "checksum"})
 """Celltypes whose leaves are checksums: a dependency inside contributes its checksum, not its value."""
-
-
-def is_checksum_text(value: object) -> bool:
-    """Tell whether a string is taken for a checksum: exactly 64 lower-case hexadecimal digits."""
-    return type(value) is str and len(value) == 64 and _HEX_DIGITS.issuperset(value)
 
 
 class Composite:
@@ -137,7 +132,7 @@ def prepare_arguments(values: Mapping[str, Any], celltypes: Mapping[str, str]) -
             hexes.append(None)
             continue
         if kind is str:
-            if len(value) == 64 and _HEX_DIGITS.issuperset(value):
+            if len(value) == 64 and is_checksum_text(value):
                 hexes.append(value)
                 continue
         elif (

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from seamless.celltypes import ALIASES, CELLTYPES
+
 from .definition_errors import BadCelltype, UnknownPin, nearest_spelling
 from .signature import check_pin_name
 from .table_access import TableAccess
@@ -17,25 +19,7 @@ __all__ = ("INPUT_CELLTYPES", "RESULT_CELLTYPES", "CelltypeAccess", "CelltypeTab
 
 RESULT = "result"
 
-INPUT_CELLTYPES = (
-    "binary",
-    "mixed",
-    "text",
-    "python",
-    "ipython",
-    "plain",
-    "yaml",
-    "str",
-    "bytes",
-    "int",
-    "float",
-    "bool",
-    "checksum",
-    "deepcell",
-    "deepfolder",
-    "folder",
-    "module",
-)
+INPUT_CELLTYPES = (*CELLTYPES, *ALIASES)
 RESULT_CELLTYPES = tuple(c for c in INPUT_CELLTYPES if c not in ("deepfolder", "module"))
 
 

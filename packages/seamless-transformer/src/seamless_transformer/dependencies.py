@@ -1,4 +1,4 @@
-"""Fill the pins of a step with the results of the steps it depends on."""
+"""Identify a step: fill its pins with the results of the steps it depends on, then compute its checksum."""
 
 from __future__ import annotations
 
@@ -15,13 +15,44 @@ if TYPE_CHECKING:
     from .arguments import PreparedArguments
     from .transformation import Transformation
 
-__all__ = ("fill_dependencies",)
+__all__ = ("identify", "try_to_identify")
 
 NULL_CHECKSUM = Checksum("38e0b9de817f645c4bec37c0d4a3e58baecccb040f5718dc069a72c7385a0bed")
 """Of `null` and a newline: the buffer of None."""
 
 
-def fill_dependencies(
+def identify(transformation: Transformation) -> bool:
+    """Give the transformation its checksum; False when it failed. Its dependencies must have finished."""
+    if transformation._tf is not None:
+        return True
+    arguments = transformation._arguments
+    hexes = transformation._hexes
+    if arguments is not None:
+        hexes = dict(hexes)
+        buffers = list(transformation._buffers)
+        filled = _fill_dependencies(arguments, hexes, buffers)
+        if isinstance(filled, Failure):
+            transformation._fail(filled)
+            return False
+        # two threads may get here at once: they set the same values
+        transformation._hexes = hexes
+        transformation._buffers = buffers
+        transformation._from_steps = filled
+    template = transformation._definition.template(tuple(hexes))
+    transformation._tf = Checksum._from_digest(template.digest(list(hexes.values())))
+    transformation._arguments = None
+    return True
+
+
+def try_to_identify(transformation: Transformation) -> None:
+    """Do as `identify`; whatever goes wrong is the failure of the transformation."""
+    try:
+        identify(transformation)
+    except Exception as exc:
+        transformation._failure = Failure.of_construction(f"{type(exc).__name__}: {exc}\n", exc)
+
+
+def _fill_dependencies(
     arguments: PreparedArguments, hexes: dict[str, str | None], buffers: list[Buffer]
 ) -> dict[Checksum, Buffer | None] | Failure:
     """Write the checksums into `hexes`, new buffers into `buffers`.

@@ -63,7 +63,9 @@ class Run:
         self._helpers_only = helpers_only
         self._eager = eager or helpers_only
         self._ready: deque[Node] = deque()
-        self._condition = threading.Condition(threading.Lock())
+        # Entered as a plain lock: Condition.__enter__ is Python code, in which Ctrl-C could hit with the lock taken.
+        self._lock = threading.Lock()
+        self._condition = threading.Condition(self._lock)
         self._driving = 0  # drivers that execute a node right now
         self._helpers = 0  # helper threads of this run, blocked ones not counted
         self._active: set[Node] = set()  # changed in transitions only, like the next
@@ -158,7 +160,7 @@ class Run:
         stopping = [node for node in active if node._interrupt()]
         for node in dropped:
             pass_on(node, self)
-        with self._condition:
+        with self._lock:
             self._condition.notify_all()
         deadline = time.monotonic() + INTERRUPT_GRACE_S
         while any(node._state == NodeState.ACTIVE for node in stopping) and time.monotonic() < deadline:
@@ -169,13 +171,13 @@ class Run:
     def _wake(self, node: Node) -> None:
         if not node.finished and not self._aborted:
             node.when_finished(self._wake)  # its run was aborted; the next one tells us again
-        with self._condition:
+        with self._lock:
             self._condition.notify_all()
 
     def _arrived(self) -> None:
         """Find a thread for nodes that became ready."""
         if self._awaited:
-            with self._condition:
+            with self._lock:
                 self._condition.notify()
         if self._eager:
             self._call_helpers()
@@ -184,7 +186,7 @@ class Run:
         if self._ready and self._eager:
             self._call_helpers()
         if self._awaited and (node in self._awaited or (self._ready and self._occupied() < self._width)):
-            with self._condition:
+            with self._lock:
                 self._condition.notify_all()
 
     def _work_one(self, *, as_helper: bool = False) -> bool:
@@ -205,7 +207,7 @@ class Run:
             if node is None:
                 return False
             if not as_helper:
-                with self._condition:
+                with self._lock:
                     self._driving += 1
                     counted = True
             if self._ready:
@@ -222,7 +224,7 @@ class Run:
             raise
         finally:
             if counted:
-                with self._condition:
+                with self._lock:
                     self._driving -= 1
         return True
 
@@ -232,7 +234,7 @@ class Run:
         if helping is not None:
             helping._give_up_place()
         try:
-            with self._condition:
+            with self._lock:
                 self._awaited.append(node)
                 try:
                     while (
@@ -257,18 +259,18 @@ class Run:
         return self._driving + self._helpers + len(self._delegated)
 
     def _give_up_place(self) -> None:
-        with self._condition:
+        with self._lock:
             self._helpers -= 1
         if self._ready:
             self._call_helpers()
 
     def _take_place(self) -> None:
-        with self._condition:
+        with self._lock:
             self._helpers += 1
 
     def _call_helpers(self) -> None:
         """Start helpers for the ready nodes while there are free places, one at a time unless eager."""
-        with self._condition:
+        with self._lock:
             wanted = min(len(self._ready), self._width - self._occupied())
             if wanted <= 0 or self._aborted:
                 return
@@ -279,7 +281,7 @@ class Run:
             try:
                 _helper_threads.submit(self._help)
             except RuntimeError:  # no more threads: those that there are do the work
-                with self._condition:
+                with self._lock:
                     self._helpers -= wanted - started
                     helpless = self._helpers_only and self._helpers == 0
                 if helpless:
@@ -304,7 +306,7 @@ class Run:
                     self._call_helpers()
         finally:
             _thread.helping = None
-            with self._condition:
+            with self._lock:
                 self._helpers -= 1
                 if self._ready and self._awaited:
                     self._condition.notify()

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ("MAX_DEPTH", "FingertipDepthError", "recompute", "recompute_result")
 
-MAX_DEPTH = (
-    100  # steps that had to be recomputed for one another; deeper chains need a stored result in between
-)
+MAX_DEPTH = 100  # steps recomputed for one another; deeper chains need a stored result in between
 
 
 class FingertipDepthError(CacheMissError):
@@ -116,7 +114,7 @@ def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, 
 def _run_again(
     tf_checksum: Checksum, transformation: dict[str, Any], inputs: dict[Checksum, Buffer], active: ActiveSet
 ) -> Buffer | None:
-    from seamless_worker import run_step
+    from seamless_worker.run import run_step
 
     def read_buffer(checksum: Checksum) -> Buffer:
         buffer = inputs.get(checksum)
@@ -152,12 +150,14 @@ def recompute_result(transformation: Transformation) -> Buffer:
 
     recorded = transformation.result_checksum
     active = transformation._active
-    buffer = recompute(recorded, active)
+    # the environment is no part of what a store knows of a step: with one, only the step itself can run again
+    in_environment = transformation._definition.environment is not None
+    buffer = None if in_environment else recompute(recorded, active)
     if buffer is not None:
         if not transformation.scratch:
             active.buffers.put(buffer)  # it was stored once, and is missing or damaged there
         return buffer
-    from seamless_worker import run_step
+    from seamless_worker.run import run_step
 
     request = request_again(transformation)
     try:

@@ -17,13 +17,14 @@ class HelperThreads:
 
     def __init__(self) -> None:
         self._tasks: deque[Callable[[], None]] = deque()
-        self._available = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()  # entered as such: Ctrl-C could hit inside Condition.__enter__
+        self._available = threading.Condition(self._lock)
         self._idle = 0
         self._made = 0
 
     def submit(self, task: Callable[[], None]) -> None:
         """Have the task done soon. Raises RuntimeError when the system gives no more threads."""
-        with self._available:
+        with self._lock:
             if self._idle > len(self._tasks):
                 self._tasks.append(task)
                 self._available.notify()
@@ -38,7 +39,7 @@ class HelperThreads:
             task = self._next()
 
     def _next(self) -> Callable[[], None] | None:
-        with self._available:
+        with self._lock:
             self._idle += 1
             try:
                 end = time.monotonic() + IDLE_S

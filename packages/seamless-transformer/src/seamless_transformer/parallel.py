@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .driver import Node
     from .transformation import Transformation
 
-__all__ = ("parallel", "parallel_async")
+__all__ = ("parallel", "parallel_async", "set_configuration")
 
 _get_nparallel: Callable[[], int] | None = None
 _set_stage: Callable[..., None] | None = None
@@ -84,7 +84,7 @@ def _load_configuration() -> None:
 
 
 def _run_in_order(iterable: Any, items: list[Transformation], width: int) -> Iterator[Transformation]:
-    run = Run(width=width, eager=width > 1)
+    run = Run(width=width, eager=any(item._active.executor is not None for item in items))
     watch = _Watch(iterable, items)
     done = False
     try:

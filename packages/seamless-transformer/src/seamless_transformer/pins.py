@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .definition_errors import PinNameError, UnsupportedInputCelltype
 
-__all__ = ("PinType", "check_distinct_pins", "code_pin_type", "formats_of", "is_checksum_text", "pin_type")
+__all__ = ("PinType", "check_distinct_pins", "code_pin_type", "formats_of", "pin_type")
 
 MODULE_PIN = ("plain", "module")
-
-_CHECKSUM_TEXT = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +61,6 @@ def formats_of(pins: Mapping[str, PinType]) -> dict[str, Any] | None:
     """Return the `__format__` of these inputs, or None when no pin needs an entry."""
     formats = {name: dict(pin.on_disk) for name, pin in pins.items() if pin.on_disk is not None}
     return formats or None
-
-
-def is_checksum_text(value: str) -> bool:
-    """Return whether a string given as an argument is taken for a checksum: 64 lower-case hexadecimal digits.
-
-    >>> is_checksum_text("ab" * 32), is_checksum_text("AB" * 32), is_checksum_text("x" * 64)
-    (True, False, False)
-    """
-    return len(value) == 64 and _CHECKSUM_TEXT.fullmatch(value) is not None
 
 
 def check_distinct_pins(inputs: Iterable[str], modules: Iterable[str], *, with_globals: bool) -> None:

@@ -26,7 +26,6 @@ class RunningStep:
         "followers",
         "leader",
         "parent",
-        "running_here",
         "stop_elsewhere",
         "stopping",
         "tf_checksum",
@@ -41,7 +40,6 @@ class RunningStep:
         self.waits_for: list[RunningStep] = []
         self.cancelled = False  # given up by somebody: nobody gets a result
         self.stopping = False  # the work is asked to stop
-        self.running_here = False
         self.stop_elsewhere: Callable[[], object] | None = None
 
     @property

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
     from seamless.ports import Executor
 
+    from .driver import Run
     from .transformation import Transformation
 
 __all__ = ("request_again", "run_here")
 
 
-def run_here(transformation: Transformation) -> bool:
+def run_here(transformation: Transformation, run: Run | None) -> bool:
     """Give the transformation its result, from the cache or by running it. False: somebody else will finish it.
 
     Raises what the store, the database or the registry of running steps raises.
@@ -36,6 +37,7 @@ def run_here(transformation: Transformation) -> bool:
     tf_checksum = transformation._tf
     assert tf_checksum is not None
     step = running_steps.lead_or_follow(tf_checksum, transformation, transformation._inside)
+    transformation._following = step is None
     if step is None:
         counting.add("shared")
         return False
@@ -44,9 +46,12 @@ def run_here(transformation: Transformation) -> bool:
         if transformation._canceled:
             _give_back(step)
             return True
-        known = active.results.get(
-            tf_checksum
-        )  # only now: a run that ended before is found, one that goes on is led
+        if run is not None and run._aborted:  # before it could be told to stop
+            _give_back(step)
+            driver.drop(transformation)
+            return False
+        # only now: a run that has ended is found, one that goes on is led by somebody else
+        known = active.results.get(tf_checksum)
         if known is None:
             executor = None if transformation._definition.local else active.executor
             return (
@@ -87,9 +92,8 @@ def _delivered(transformation: Transformation, step: RunningStep, future: Future
 
 
 def _run_inline(transformation: Transformation, step: RunningStep) -> bool:
-    from seamless_worker import run_step
+    from seamless_worker.run import run_step
 
-    step.running_here = True
     former = running_steps.enter(step)
     outcome: StepOutcome | BaseException
     try:
@@ -102,7 +106,6 @@ def _run_inline(transformation: Transformation, step: RunningStep) -> bool:
         outcome = exc  # Ctrl-C goes to the main thread only: here the step's own code raised it
     finally:
         running_steps.leave(former)
-        step.running_here = False
     return _conclude(transformation, step, outcome)
 
 

@@ -17,13 +17,15 @@ from seamless.resolution import find_buffer
 
 from . import driver
 from .arguments import PreparedArguments, all_dependencies
+from .cancellation import CANCELED, cancel
+from .dependencies import identify, try_to_identify
 from .driver import Node, NodeState, Run
 from .event_loop import refuse_inside_event_loop
 from .failure import Failure
 from .running_steps import running_steps
 from .step_run import run_here
 from .transformation_errors import TransformationError, error_like
-from .waiting import finished, in_thread
+from .waiting import drive_all, finished, in_thread, value_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from .step_definition import StepDefinition
 
 __all__ = ("Transformation",)
-
-CANCELED = "Transformation was canceled"
 
 
 class Transformation(Node):
@@ -53,6 +53,7 @@ class Transformation(Node):
         "_definition",
         "_entered",
         "_failure",
+        "_following",
         "_from_steps",
         "_hexes",
         "_inside",
@@ -65,8 +66,11 @@ class Transformation(Node):
     def __init__(self, definition: StepDefinition, arguments: PreparedArguments) -> None:
         super().__init__()
         self._definition = definition
-        self._active: ActiveSet = get_active()
-        self._active.work.enter()
+        self._entered = False
+        active = get_active()
+        while not active.work.enter():  # it was replaced between the two
+            active = get_active()
+        self._active: ActiveSet = active
         self._entered = True
         self._buffers: list[Buffer] = arguments.keep()
         self._hexes: dict[str, str | None] = dict(zip(arguments.names, arguments.hexes, strict=True))
@@ -80,6 +84,7 @@ class Transformation(Node):
         self._failure: Failure | None = None
         self._canceled = False
         self._inside = running_steps.current()  # the step whose code made this, for the detection of cycles
+        self._following = False  # waits for an identical step that somebody else leads
         self._running: RunningStep | None = None  # while this leads a running step
 
     def __del__(self) -> None:
@@ -103,8 +108,8 @@ class Transformation(Node):
                 except RuntimeError as exc:
                     self._failure = Failure.of_construction(f"RuntimeError: {exc}\n", exc)
                     return None
-                _drive_all(dependencies)
-            self._try_to_identify()
+                drive_all(dependencies)
+            try_to_identify(self)
         return self._tf
 
     async def construction(self) -> Checksum | None:
@@ -140,12 +145,12 @@ class Transformation(Node):
         """Return a task of the running event loop that gives the value. Cancelling it cancels the step."""
         import asyncio
 
-        task = asyncio.get_running_loop().create_task(self._value_async())
+        task = asyncio.get_running_loop().create_task(value_of(self))
         task.add_done_callback(lambda done: self.cancel() if done.cancelled() else False)
         return task
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return self._value_async().__await__()
+        return value_of(self).__await__()
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> Transformation:
         """Begin, with everything it depends on, without waiting; return self. `loop` is not needed."""
@@ -153,18 +158,6 @@ class Transformation(Node):
         if self._state == NodeState.IDLE:
             driver.background_run().add([self])
         return self
-
-    async def _value_async(self) -> Any:
-        import asyncio
-
-        self.start()
-        try:
-            await finished(self)
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-        self._raise_failure()
-        return await in_thread(self._result_value)
 
     def _compute(self, *, width: int | None = None) -> None:
         ensure_open("transformation computation")
@@ -181,7 +174,7 @@ class Transformation(Node):
     def transformation_checksum(self) -> Checksum:
         """Checksum of the step with its arguments. Raises TransformationError before `construct`."""
         if self._tf is None and self._failure is None and not self._unfinished_dependencies():
-            self._try_to_identify()
+            try_to_identify(self)
         if self._tf is None:
             if self._canceled:
                 raise TransformationError(CANCELED)
@@ -296,44 +289,20 @@ class Transformation(Node):
         Python code that runs cannot be stopped: its result is dropped. A running command is ended. Everybody who
         waits for the same running step in this process gets the cancellation too.
         """
-        changed = self._cancel_one()
-        if recursive:
-            stack = list(self._dependency_nodes())
-            seen: set[int] = set()
-            while stack:
-                dependency = stack.pop()
-                if id(dependency) not in seen:
-                    seen.add(id(dependency))
-                    stack.extend(dependency._dependency_nodes())
-                    changed = dependency._cancel_one() or changed
-        return changed
+        return cancel(self, recursive=recursive)
 
     async def cancel_async(self, recursive: bool = False) -> bool:
         """Like `cancel`."""
         return self.cancel(recursive)
 
-    def _cancel_one(self) -> bool:
-        if self._canceled or (self.finished and self._failure is None):
-            return False
-        active = self._state == NodeState.ACTIVE
-        self._canceled = True
-        running = running_steps.cancel(self._tf) if active and self._tf is not None else None
-        others: Sequence[Transformation] = ()
-        if running is not None:
-            running.stop()
-            others = (running.leader, *running_steps.end(running))
-        for each in {self, *others}:
-            each._failure = None
-            driver.finish(each)
-            each._leave()
-        return True
-
     def _interrupt(self) -> bool:
         running = self._running
-        if running is None:
+        if running is not None:
+            running.stop()
+        elif self._following:
             return False
-        running.stop()
-        return running.running_here and self._definition.language != "python"
+        here = running is None or running.stop_elsewhere is None
+        return here and self._definition.language != "python"
 
     # the driver's side
 
@@ -349,38 +318,10 @@ class Transformation(Node):
             return True
         try:
             self._enter()
-            return not self._identify() or run_here(self)
+            return not identify(self) or run_here(self, run)
         except Exception as exc:  # whatever fails here (a store, a database, memory) is this step's failure
             self._fail(Failure.of_machinery(exc))
             return True
-
-    def _try_to_identify(self) -> None:
-        try:
-            self._identify()
-        except Exception as exc:
-            self._failure = Failure.of_construction(f"{type(exc).__name__}: {exc}\n", exc)
-
-    def _identify(self) -> bool:
-        """Fill the pins of dependencies and compute the identity; False with a failure set."""
-        if self._tf is not None:
-            return True
-        arguments = self._arguments
-        hexes = self._hexes
-        if arguments is not None:
-            from .dependencies import fill_dependencies
-
-            hexes = dict(hexes)
-            buffers = list(self._buffers)
-            filled = fill_dependencies(arguments, hexes, buffers)
-            if isinstance(filled, Failure):
-                self._fail(filled)
-                return False
-            # two threads may get here at once: they set the same values
-            self._hexes, self._buffers, self._from_steps = hexes, buffers, filled
-        template = self._definition.template(tuple(hexes))
-        self._tf = Checksum._from_digest(template.digest(list(hexes.values())))
-        self._arguments = None
-        return True
 
     def _succeed(self, result: Checksum, buffer: Buffer | None = None) -> None:
         self._result = result
@@ -396,8 +337,7 @@ class Transformation(Node):
 
     def _enter(self) -> None:
         if not self._entered:
-            self._entered = True
-            self._active.work.enter()
+            self._entered = self._active.work.enter()
 
     def _leave(self) -> None:
         if self._entered:
@@ -441,14 +381,3 @@ class Transformation(Node):
                 else "Transformation returned"
             )
             raise error_like(f"{what} an exception:\n{failure.text}", failure)
-
-
-def _drive_all(nodes: Sequence[Transformation]) -> None:
-    run = Run()
-    run.add(nodes)
-    try:
-        for node in nodes:
-            run.drive(node)
-    except BaseException:
-        run.abort(nodes)
-        raise

@@ -19,6 +19,9 @@ class TransformationError(SeamlessError, RuntimeError):
 
     When the step's own code raised, `__cause__` is that exception with the traceback of the user's lines, and the
     error is also an instance of its class, with its attributes: `except ZeroDivisionError` works as without Seamless.
+
+    Remedy: correct the code, the argument or the environment that the message names, and call the step again (for the
+    same transformation: `clear_exception()`, then `run()`); a failure is not cached.
     """
 
     stdout: str = ""

@@ -22,7 +22,7 @@ from .step_definition import StepDefinition
 from .transformation import Transformation
 from .transformer_state import TransformerState
 
-__all__ = ("DelayedTransformer", "DirectTransformer", "Transformer", "delayed", "direct")
+__all__ = ("DelayedTransformer", "DirectTransformer", "Transformer", "definition_of", "delayed", "direct")
 
 
 class Transformer:
@@ -191,12 +191,16 @@ class DirectTransformer(Transformer):
             # a hit needs no Transformation
             active = get_active()
             digest = definition.template(prepared.names).digest(prepared.hexes)
-            result = active.results.get(Checksum._from_digest(digest))
-            if result is not None:
-                buffer = find_buffer(result, active)
-                if buffer is not None:
-                    counting.add("hits")
-                    return buffer.get_value(definition.output_celltype)
+            try:
+                result = active.results.get(Checksum._from_digest(digest))
+                buffer = None if result is None else find_buffer(result, active)
+            except Exception:
+                if get_active() is active:
+                    raise
+                buffer = None  # the set was replaced and closed meanwhile
+            if buffer is not None:
+                counting.add("hits")
+                return buffer.get_value(definition.output_celltype)
         return Transformation(definition, prepared).run()
 
 

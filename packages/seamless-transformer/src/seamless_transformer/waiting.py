@@ -1,15 +1,43 @@
-"""Wait for nodes inside an event loop, without a thread of their own."""
+"""Wait for steps: on the caller's thread, or inside an event loop without a thread of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .driver import Run
+
 if TYPE_CHECKING:
-    from .driver import Node
+    from .nodes import Node
     from .transformation import Transformation
 
-__all__ = ("finished", "in_thread")
+__all__ = ("drive_all", "finished", "in_thread", "value_of")
+
+
+def drive_all(nodes: Sequence[Transformation]) -> None:
+    """Run the steps on this thread (helpers may join in) until all have finished."""
+    run = Run()
+    run.add(nodes)
+    try:
+        for node in nodes:
+            run.drive(node)
+    except BaseException:
+        run.abort(nodes)
+        raise
+
+
+async def value_of(transformation: Transformation) -> Any:
+    """Compute the step and return its value; a cancelled wait cancels the step."""
+    import asyncio
+
+    transformation.start()
+    try:
+        await finished(transformation)
+    except asyncio.CancelledError:
+        transformation.cancel()
+        raise
+    transformation._raise_failure()
+    return await in_thread(transformation._result_value)
 
 
 async def finished(node: Transformation) -> None:

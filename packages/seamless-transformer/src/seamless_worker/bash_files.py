@@ -32,7 +32,10 @@ _MIXED_MAGIC = b"\x94SEAMLESS-MIXED"
 
 
 class InputFileError(ValueError):
-    """An input cannot be written as a file of the working directory."""
+    """An input cannot be written as a file of the working directory.
+
+    Remedy: rename the pin: the name of a file is a relative path without `..`, and no two inputs share it.
+    """
 
 
 @dataclass(slots=True)

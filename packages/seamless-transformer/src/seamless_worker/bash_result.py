@@ -13,7 +13,7 @@ from .bash_files import RESULT_NAME
 if TYPE_CHECKING:
     from seamless.buffer import Buffer
 
-__all__ = ("ResultFileError", "read_result")
+__all__ = ("read_result",)
 
 _TEXT_CELLTYPES = frozenset({"text", "str", "python", "ipython", "yaml"})
 _TREE_CELLTYPES = frozenset({"folder", "deepfolder"})
@@ -21,7 +21,7 @@ _NPY_MAGIC = b"\x93NUMPY"
 _TRUTH = {"true": True, "false": False}
 
 
-class ResultFileError(ValueError):
+class _ResultFileError(ValueError):
     """RESULT is missing, or does not hold what the result celltype says."""
 
 
@@ -30,30 +30,30 @@ def read_result(directory: Path, celltype: str) -> tuple[Buffer, tuple[Buffer, .
 
     A file is taken as it is for `bytes` and for text; for other celltypes it is read as npy, else JSON, else
     text, else a uint8 array. A directory gives a dict of relative path to the same.
-    Raises ResultFileError, TypeError or ValueError, all of which name what was found.
+    Raises _ResultFileError, TypeError or ValueError, all of which name what was found.
     """
     from seamless.buffer import Buffer
     from seamless.deep import pack
 
     path = directory / RESULT_NAME
     if not os.path.lexists(path):
-        raise ResultFileError(f"Result file/folder {RESULT_NAME} does not exist")
+        raise _ResultFileError(f"Result file/folder {RESULT_NAME} does not exist")
     if path.is_dir():
         files = dict(sorted(_files(path)))
         if not files:
-            raise ResultFileError(f"Result folder {RESULT_NAME} is empty")
+            raise _ResultFileError(f"Result folder {RESULT_NAME} is empty")
         if celltype in _TREE_CELLTYPES:
             index, leaves = pack({name: _read(file) for name, file in files.items()}, celltype)
             return Buffer(index, celltype), tuple(leaves)
         if celltype not in ("mixed", "plain", "deepcell"):
-            raise ResultFileError(
+            raise _ResultFileError(
                 f"{RESULT_NAME} is a folder, which celltype {celltype!r} cannot hold: "
                 f"write a file {RESULT_NAME}, or declare the result as 'folder' or 'mixed'"
             )
         value: Any = {name: _parsed(_read(file), f"{RESULT_NAME}/{name}") for name, file in files.items()}
     else:
         if celltype in _TREE_CELLTYPES:
-            raise ResultFileError(
+            raise _ResultFileError(
                 f"{RESULT_NAME} is a file, but the result celltype is {celltype!r}: "
                 f"make a directory {RESULT_NAME}"
             )
@@ -71,7 +71,7 @@ def read_result(directory: Path, celltype: str) -> tuple[Buffer, tuple[Buffer, .
     try:
         return Buffer(value, celltype), ()
     except (TypeError, ValueError) as exc:
-        raise ResultFileError(
+        raise _ResultFileError(
             f"the content of {RESULT_NAME} ({value!r:.60}) does not fit result celltype {celltype!r}: {exc}"
         ) from None
 
@@ -84,7 +84,7 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
         current = pending.pop()
         status = current.stat()
         if (status.st_dev, status.st_ino) in seen:
-            raise ResultFileError(
+            raise _ResultFileError(
                 f"Result folder {RESULT_NAME} contains the directory {current.relative_to(root)} twice: "
                 "a symbolic link leads to it"
             )
@@ -102,9 +102,9 @@ def _read(path: Path) -> bytes:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise ResultFileError(f"{path.name} is a symbolic link to a file that does not exist") from None
+        raise _ResultFileError(f"{path.name} is a symbolic link to a file that does not exist") from None
     if not stat.S_ISREG(status.st_mode):
-        raise ResultFileError(f"{path.name} is neither a file nor a directory; only these can be a result")
+        raise _ResultFileError(f"{path.name} is neither a file nor a directory; only these can be a result")
     with open(path, "rb", buffering=0) as file:
         return file.readall()  # allocates once, by the file's size
 
@@ -113,7 +113,7 @@ def _decoded(content: bytes, celltype: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as exc:
-        raise ResultFileError(
+        raise _ResultFileError(
             f"{RESULT_NAME} is no UTF-8 text, which result celltype {celltype!r} demands ({exc}): "
             "declare the result as 'bytes'"
         ) from None
@@ -124,7 +124,9 @@ def _parsed(content: bytes, name: str) -> Any:  # Any: an array, JSON or text
     import json
 
     if not content:
-        raise ResultFileError(f"{name} is empty: only the celltypes 'bytes' and 'text' have a value for that")
+        raise _ResultFileError(
+            f"{name} is empty: only the celltypes 'bytes' and 'text' have a value for that"
+        )
     if content.startswith(_NPY_MAGIC):
         from seamless.deserialize import deserialize
 
@@ -148,6 +150,6 @@ def _truth(text: str) -> bool:
     try:
         return _TRUTH[text.strip().lower()]
     except KeyError:
-        raise ResultFileError(
+        raise _ResultFileError(
             f"{RESULT_NAME} holds {text!r:.60}, which is no 'bool': write true or false"
         ) from None

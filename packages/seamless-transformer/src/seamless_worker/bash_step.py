@@ -21,7 +21,7 @@ from seamless.step import StepOutcome
 
 from .bash_files import InputFileError, write_inputs
 from .bash_result import read_result
-from .command import CommandCancelled, FinishedCommand, run_command
+from .command import FinishedCommand, _CommandCancelled, run_command
 from .errors import SeamlessStreamTransformationError
 from .output_capture import keep
 from .pins import PinValueError, code_text, input_pins
@@ -49,11 +49,17 @@ _CONDA = 'set +u; source "$_SEAMLESS_CONDA_SH"; conda activate "$_SEAMLESS_CONDA
 
 
 class CondaMissing(RuntimeError):
-    """The step needs a conda environment, and there is no usable conda here."""
+    """The step needs a conda environment, and there is no usable conda here.
+
+    Remedy: install conda where the step runs, or set `CONDA_ROOT` to the directory of a complete installation.
+    """
 
 
 class StoredInputChanged(SeamlessError):
-    """The command wrote into an input file that belongs to the buffer store."""
+    """The command wrote into an input file that belongs to the buffer store.
+
+    Remedy: let the command copy the file before it changes it, then run the step again that produced the buffer.
+    """
 
 
 def run_bash(request: StepRequest, step: RunningStep) -> StepOutcome:
@@ -64,9 +70,11 @@ def run_bash(request: StepRequest, step: RunningStep) -> StepOutcome:
     conda_environment = _conda_environment(request)
     if conda_environment is not None:
         prologue += _CONDA
-    directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+    # the name first, so that an interrupt inside mkdir finds it in `finally`
+    directory = Path(tempfile.gettempdir(), DIRECTORY_PREFIX + os.urandom(8).hex())
     failure: Exception
     try:
+        directory.mkdir(mode=0o700)
         try:
             if conda_environment is not None:
                 environment["_SEAMLESS_CONDA_SH"] = str(_conda_script(environment))
@@ -124,7 +132,7 @@ def _run(
             file.write(encoded)
             file.flush()
             return run([BASH, file.name])
-    except CommandCancelled:
+    except _CommandCancelled:
         from concurrent.futures import CancelledError
 
         raise CancelledError(
@@ -213,9 +221,9 @@ def _remove(directory: Path) -> None:
     """Remove the directory, whatever permissions the command has left in it."""
 
     def make_writable(_function: Any, path: str, _error: Any) -> None:
-        parent = Path(path).parent
         try:
-            parent.chmod(0o700)
+            if Path(path) != directory:  # what is around the directory is not ours
+                Path(path).parent.chmod(0o700)
             if Path(path).is_dir() and not Path(path).is_symlink():
                 Path(path).chmod(0o700)
                 shutil.rmtree(path, ignore_errors=True)
@@ -224,6 +232,8 @@ def _remove(directory: Path) -> None:
         except OSError:
             return  # reported below
 
+    if not directory.exists():
+        return
     shutil.rmtree(directory, onerror=make_writable)
     if directory.exists():
         import logging

@@ -22,7 +22,7 @@ from .held_signals import HeldSignals
 if TYPE_CHECKING:
     from subprocess import Popen
 
-__all__ = ("CommandCancelled", "FinishedCommand", "kill_running_commands", "run_command")
+__all__ = ("FinishedCommand", "kill_running_commands", "run_command")
 
 CANCEL_POLL_S = 0.1
 TERMINATE_GRACE_S = 1.0  # between SIGTERM and SIGKILL
@@ -33,7 +33,7 @@ _PIPE_CAPACITY_CHUNKS = 16  # 1 MiB, the most that an unprivileged process can m
 _running_groups: set[int] = set()
 
 
-class CommandCancelled(Exception):
+class _CommandCancelled(Exception):
     """The request was cancelled; the command's processes are gone."""
 
 
@@ -58,7 +58,7 @@ def run_command(
     """Run the command to its end. Its standard input is empty.
 
     take_stdout, take_stderr: called on this thread with pieces of text as they come.
-    Raises CommandCancelled at most CANCEL_POLL_S + TERMINATE_GRACE_S after `cancelled()` turns true; the
+    Raises _CommandCancelled at most CANCEL_POLL_S + TERMINATE_GRACE_S after `cancelled()` turns true; the
         command hears of it within CANCEL_POLL_S.
     """
     import subprocess
@@ -101,7 +101,7 @@ def _attend(
             signals.release()
             while not streams.wait(CANCEL_POLL_S):
                 if cancelled():
-                    raise CommandCancelled
+                    raise _CommandCancelled
             signals.hold()
             streams.drain(LATE_OUTPUT_GRACE_S)
         finally:

@@ -14,6 +14,8 @@ class SeamlessStreamTransformationError(RuntimeError):
 
     returncode: exit status of the command; negative is the signal that killed it; None when the
         command itself succeeded.
+
+    Remedy: read the standard error in the message; run the command by hand with the same inputs if that is not enough.
     """
 
     def __init__(self, reason: str, command: str, *, returncode: int | None = None, stderr: str = "") -> None:
@@ -44,8 +46,14 @@ def _rebuild_stream_error(
 
 
 class StepResultError(TypeError):
-    """What the step returned cannot be stored with its result celltype."""
+    """What the step returned cannot be stored with its result celltype.
+
+    Remedy: return a value that the result celltype can hold, or declare another: `step.celltypes.result = 'mixed'`.
+    """
 
 
 class UnsupportedLanguage(SeamlessError, NotImplementedError):
-    """Nothing installed here runs steps in this language."""
+    """Nothing installed here runs steps in this language.
+
+    Remedy: write the step in Python or bash, or run it where its language is installed.
+    """

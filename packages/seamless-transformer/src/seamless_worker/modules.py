@@ -28,7 +28,10 @@ _GLOBALS_MODULE = "main"  # its names go directly into the step's namespace
 
 
 class ModuleDefinitionError(ValueError):
-    """A module pin does not hold the definition of a module."""
+    """A module pin does not hold the definition of a module.
+
+    Remedy: set the module with `step.modules.NAME = NAME`, which writes the definition; only Python can be imported.
+    """
 
 
 class StepModules:

@@ -18,7 +18,11 @@ __all__ = ("Pin", "PinValueError", "code_text", "input_pins", "pin_path", "pin_v
 
 
 class PinValueError(ValueError):
-    """The buffer of an argument cannot be read with the celltype of its pin."""
+    """The buffer of an argument cannot be read with the celltype of its pin.
+
+    Remedy: declare the celltype with which the producer of the buffer wrote it: `step.celltypes.NAME = 'bytes'` takes
+    any buffer.
+    """
 
 
 class Pin(NamedTuple):

@@ -84,6 +84,7 @@ def test_result_cannot_be_a_deepfolder_or_module(name):
         celltypes_of("a").result = name
 
 
+@pytest.mark.provokes("BadCelltype")
 @pytest.mark.parametrize("value", ["integer", "cson", "", None, 3, dict, ["int"]])
 def test_what_is_no_celltype_is_refused_with_the_list(value):
     with pytest.raises(BadCelltype, match="Use one of: binary, mixed, text") as caught:
@@ -98,6 +99,7 @@ def test_misspelt_celltype_gets_a_suggestion():
         celltypes_of("a").a = "foldr"
 
 
+@pytest.mark.provokes("UnknownPin")
 @pytest.mark.parametrize(
     "reach", [lambda c: c.alpa, lambda c: c["alpa"], lambda c: setattr(c, "alpa", "int")]
 )
@@ -306,6 +308,7 @@ def test_module_definition_is_copied_when_set():
     assert modules.one["code"] == "K = 1\n"
 
 
+@pytest.mark.provokes("BadModuleDefinition")
 @pytest.mark.parametrize("value", [3, None, "text", len, {"language": "python"}])
 def test_what_is_no_module_is_refused(value):
     with pytest.raises(BadModuleDefinition) as caught:

@@ -48,6 +48,7 @@ def test_conda_description_from_anywhere(origin, tmp_path):
     assert environment.get_conda() == PARSED
 
 
+@pytest.mark.provokes("BadEnvironment")
 @pytest.mark.parametrize(
     ("description", "error", "message"),
     [

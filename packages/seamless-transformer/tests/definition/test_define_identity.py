@@ -35,6 +35,7 @@ def simple_step() -> dict[str, object]:
     )
 
 
+@pytest.mark.invariant("I-66")
 @given(
     pins=st.dictionaries(names, entries, max_size=6),
     fixed=st.dictionaries(names, entries, max_size=3),
@@ -59,6 +60,7 @@ def test_template_writes_what_the_slow_path_writes(pins, fixed, formats, renames
     assert template.digest(pin_hexes) == tf_checksum(slow)
 
 
+@pytest.mark.invariant("I-67")
 @given(name=names, entry=entries, changed=entries)
 def test_any_change_of_a_hashed_pin_changes_the_identity(name, entry, changed):
     before = transformation_dict("python", "mixed", {name: entry})
@@ -68,6 +70,7 @@ def test_any_change_of_a_hashed_pin_changes_the_identity(name, entry, changed):
     assert (tf_checksum(before) == tf_checksum(after)) == is_same
 
 
+@pytest.mark.invariant("I-67")
 @given(
     key=st.sampled_from(sorted(ORTHOGONAL_KEYS | DERIVED_KEYS)) | names.map(lambda name: "META__" + name),
     value=st.none() | st.text() | st.dictionaries(st.text(), st.integers()),
@@ -76,6 +79,7 @@ def test_no_carried_key_changes_the_identity(key, value):
     assert tf_checksum({**simple_step(), key: value}) == tf_checksum(simple_step())
 
 
+@pytest.mark.invariant("I-67")
 @pytest.mark.parametrize("key", sorted(LOAD_BEARING_KEYS - {"__language__", "__output__"}))
 def test_an_empty_load_bearing_key_counts(key):
     assert tf_checksum({**simple_step(), key: {}}) != tf_checksum(simple_step())
@@ -117,6 +121,7 @@ def test_digest_is_that_of_the_text():
     assert tf_checksum(simple_step()) == hashlib.sha256(identity_text(simple_step())).digest()
 
 
+@pytest.mark.provokes("UnknownDunderKey")
 @pytest.mark.parametrize("key", ["__x", "__meta", "__Meta__"])
 def test_unknown_dunder_key_is_refused(key):
     with pytest.raises(UnknownDunderKey, match=f"^Unknown transformation dunder key: {key}$") as caught:

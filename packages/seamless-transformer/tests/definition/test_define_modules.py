@@ -215,6 +215,7 @@ def cyclic() -> list[object]:
     return items
 
 
+@pytest.mark.provokes("UnsupportedGlobal")
 @pytest.mark.parametrize(
     "value",
     [

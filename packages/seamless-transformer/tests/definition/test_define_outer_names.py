@@ -192,6 +192,7 @@ def test_open_of_a_notebook_is_no_alarm(import_source):
     assert find_captured_names(module.f, {"a"}) == []
 
 
+@pytest.mark.provokes("CapturedNameError")
 def test_error_names_function_place_and_both_remedies(import_source):
     module = import_source("K = 1\n\ndef f(a):\n    return a * K\n")
 

@@ -110,6 +110,7 @@ def test_preset_of_a_name_that_the_signature_lacks_is_ignored():
     assert Binder.from_function(lambda a, b=0: None).bind((1,), {}, {"z": 3}) == {"a": 1}
 
 
+@pytest.mark.provokes("PinNameError")
 @pytest.mark.parametrize(
     ("function", "name"),
     [(lambda code: None, "code"), (lambda result: None, "result"), (lambda __x: None, "__x")],
@@ -142,6 +143,7 @@ def test_text_step_names_a_missing_argument():
         bind_text_arguments((), {"a": 1}, {}, {"a": "int", "b": "int", "result": "int"})
 
 
+@pytest.mark.provokes("MissingResultCelltype")
 def test_text_step_without_result_celltype_is_refused():
     with pytest.raises(MissingResultCelltype, match=r"celltypes\.result = ") as caught:
         bind_text_arguments((), {}, {}, {})
@@ -150,6 +152,7 @@ def test_text_step_without_result_celltype_is_refused():
     assert caught.value.args == ("result",)
 
 
+@pytest.mark.provokes("UndeclaredArgumentWarning")
 def test_text_step_warns_of_an_argument_without_pin_and_ignores_it():
     with pytest.warns(UndeclaredArgumentWarning, match="no pin for the argument 'typo'"):
         assert bind_text_arguments((), {"typo": 1}, {}, {"result": "int"}) == {}

@@ -263,6 +263,7 @@ def test_lambdas_that_differ_in_defaults_only_are_never_confused(import_source):
     assert sys.version_info < (3, 11) or text == "lambda a, b=2: a + b"
 
 
+@pytest.mark.provokes("LambdaSourceError")
 @pytest.mark.parametrize(
     "source",
     ["f = lambda a: (\n    a + 1\n)\n", "f = lambda a: a + \\\n    1\n", "f = lambda a, \\\n  b: a\n"],
@@ -286,6 +287,7 @@ class Callable:
         return a
 
 
+@pytest.mark.provokes("NotAFunction")
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
@@ -307,6 +309,7 @@ def test_what_is_no_function_is_refused(thing, message):
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.provokes("UnsupportedFunction")
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -326,6 +329,7 @@ def test_function_that_does_not_return_a_value_is_refused(source, message, impor
 # -- where the source is -----------------------------------------------------------------------------------
 
 
+@pytest.mark.provokes("SourceUnavailable")
 def test_code_made_with_exec_is_refused():
     namespace: dict[str, object] = {}
     exec("def f(a):\n    return a\n", namespace)
@@ -349,10 +353,10 @@ def test_module_without_its_source_file_is_refused(import_source, tmp_path):
 def test_function_from_a_zip_archive_is_captured(tmp_path, monkeypatch):
     archive = tmp_path / "lib.zip"
     with zipfile.ZipFile(archive, "w") as stream:
-        stream.writestr("zipped_steps.py", "def f(a):\n    return a + 1\n")
+        stream.writestr("zipped_functions.py", "def f(a):\n    return a + 1\n")
     monkeypatch.syspath_prepend(archive)
-    module = importlib.import_module("zipped_steps")
-    monkeypatch.delitem(sys.modules, "zipped_steps")
+    module = importlib.import_module("zipped_functions")
+    del sys.modules["zipped_functions"]
 
     assert capture(module.f).text == "def f(a):\n    return a + 1"
 
@@ -446,6 +450,7 @@ def test_source_that_means_the_same_is_accepted(on_disk, import_source, tmp_path
     assert serialize(capture(module.f).text, "python").decode() == on_disk
 
 
+@pytest.mark.provokes("StaleSource")
 def test_decorator_that_rewrites_the_function_is_refused(import_source):
     module = import_source(
         textwrap.dedent("""

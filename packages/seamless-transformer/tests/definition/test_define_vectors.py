@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from seamless import Buffer, Checksum
+from seamless.checksum import is_checksum_text
 from seamless.serialize import serialize
 from seamless_transformer.argument_access import ArgumentTable
 from seamless_transformer.celltype_access import CelltypeAccess, CelltypeTable
@@ -17,7 +18,7 @@ from seamless_transformer.definition_errors import UnsupportedFunction, Unsuppor
 from seamless_transformer.environment import Environment
 from seamless_transformer.identity import IdentityTemplate, identity_text, tf_checksum, transformation_dict
 from seamless_transformer.modules_access import GlobalsTable, ModuleTable
-from seamless_transformer.pins import code_pin_type, formats_of, is_checksum_text, pin_type
+from seamless_transformer.pins import code_pin_type, formats_of, pin_type
 from seamless_transformer.signature import Binder, bind_text_arguments
 from seamless_transformer.source_code import capture
 
@@ -168,6 +169,7 @@ def test_multiline_decorator_vanishes(import_source):
     assert capture(module.f).text == "def f(a, b):\n    return a + b"
 
 
+@pytest.mark.provokes("UnsupportedFunction")
 def test_async_function_is_refused_at_definition(import_source):
     module = import_source(vector_named("t20_async_def")["module_source"])
 

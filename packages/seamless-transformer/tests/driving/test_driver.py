@@ -64,6 +64,7 @@ def test_a_node_that_is_needed_twice_by_the_same_node_runs_once_and_first():
     assert (shared.ran, target.ran) == (1, 1)
 
 
+@pytest.mark.invariant("I-71")
 @given(st.lists(st.lists(st.integers(0, 30), max_size=4), max_size=30), st.integers(1, 4))
 def test_every_graph_runs_each_node_once_after_its_dependencies(needs_of, width):
     nodes: list[Work] = []
@@ -80,6 +81,7 @@ def test_slow_nodes_run_at_once_up_to_the_width():
     assert [node.ran for node in nodes] == [1, 1]
 
 
+@pytest.mark.invariant("I-72")
 def test_never_more_nodes_are_active_than_the_width():
     lock = threading.Lock()
     active: list[int] = [0]

@@ -39,6 +39,7 @@ def drive_until_finished(run: Run, node: Node) -> None:
             run.add([node])
 
 
+@pytest.mark.invariant("I-63")
 @pytest.mark.parametrize("seed", range(12))
 def test_every_node_runs_once_however_often_runs_are_aborted(seed):
     chance = random.Random(seed)

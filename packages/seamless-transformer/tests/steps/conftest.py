@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import linecache
 import os
@@ -67,7 +66,7 @@ def any_cache(request: pytest.FixtureRequest, active: ActiveSet, tmp_path: Path)
     replace_active(chosen)
     yield chosen
     replace_active(memory_set())
-    gc.collect()
+    chosen.close()
 
 
 @pytest.fixture

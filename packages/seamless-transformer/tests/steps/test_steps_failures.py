@@ -95,6 +95,7 @@ def error_of(step, *args):
     return caught.value
 
 
+@pytest.mark.provokes("TransformationError")
 def test_the_text_shows_the_users_own_line_with_file_and_number():
     error = error_of(divide, 1, 0)
     line = divide.__wrapped__.__code__.co_firstlineno + 2
@@ -184,6 +185,7 @@ def test_the_error_survives_pickling():
     assert "return a / b" in str(error)
 
 
+@pytest.mark.invariant("I-64")
 def test_failures_are_never_cached(any_cache, counted, tmp_path):
     @direct
     def fail_once(path):

@@ -134,6 +134,7 @@ def test_a_chain_of_missing_buffers_is_computed_from_its_beginning(any_cache, fo
     assert count.executed == 11
 
 
+@pytest.mark.provokes("FingertipDepthError")
 def test_a_chain_deeper_than_the_limit_says_what_to_do(active, forget):
     step = scratch(lambda text: text + "-")
     tf = step("x" * 100_000)

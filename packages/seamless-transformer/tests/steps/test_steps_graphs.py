@@ -40,6 +40,7 @@ INSIDE = [
 CELLTYPES = ["mixed", "plain"]  # as a whole argument, a step gives its checksum to any pin: see below
 
 
+@pytest.mark.invariant("I-74")
 @pytest.mark.parametrize(
     ("celltype", "wrap"),
     [
@@ -263,6 +264,7 @@ def test_deep_recursion_with_other_arguments_is_legal(nesting, counted):
     assert count.executed == 13
 
 
+@pytest.mark.provokes("StepCycleError")
 def test_a_step_that_calls_itself_with_the_same_arguments_fails(nesting):
     with pytest.raises(StepCycleError, match="needs its own result"):
         nesting.itself(1, nesting.__name__)
@@ -276,6 +278,7 @@ def test_a_step_that_calls_itself_through_parallel_fails(nesting):
         nesting.itself_in_parallel(1, nesting.__name__)
 
 
+@pytest.mark.invariant("I-76")
 def test_two_threads_whose_steps_wait_for_each_other_fail_instead_of_hanging(nesting):
     barrier = threading.Barrier(2, timeout=30)
     nesting.meet = barrier.wait

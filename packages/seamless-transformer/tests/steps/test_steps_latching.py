@@ -29,6 +29,7 @@ def followers(n):
     return lambda: sum(len(step.followers) for step in list(running_steps._running.values())) == n
 
 
+@pytest.mark.invariant("I-61")
 def test_many_threads_run_an_identical_step_once(gate, in_thread, until, any_cache, counted):
     with counted() as count:
         calls = [in_thread(passing, gate.name, 5) for _ in range(12)]

@@ -82,6 +82,7 @@ ARRAYS = [
 ]
 
 
+@pytest.mark.invariant("I-60")
 @pytest.mark.parametrize("make", ARRAYS, ids=lambda make: make.__name__)
 def test_an_array_is_hashed_as_it_is_now(make, counted):
     array, _owner, change = make()
@@ -135,6 +136,7 @@ def plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+@pytest.mark.invariant("I-60")
 @pytest.mark.parametrize(("make", "change"), CONTAINERS)
 def test_a_container_is_hashed_as_it_is_now(make, change, counted):
     value = make()
@@ -196,12 +198,14 @@ def test_a_buffer_refilled_in_a_loop_gives_each_answer(counted):
     assert count.executed == 5
 
 
+@pytest.mark.invariant("I-73")
 def test_changing_what_a_step_returned_changes_no_later_answer():
     first = echo([1, [2]])
     first[1].append(3)
     assert echo([1, [2]]) == [1, [2]]
 
 
+@pytest.mark.invariant("I-73")
 def test_an_array_result_cannot_change_the_cache():
     value = np.arange(4.0)
     first = echo(value)
@@ -210,6 +214,7 @@ def test_an_array_result_cannot_change_the_cache():
     assert echo(value).tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
+@pytest.mark.invariant("I-73")
 def test_a_step_that_keeps_its_result_and_changes_it_later_does_not_change_the_cache(load):
     module = load(
         """

@@ -146,6 +146,7 @@ def test_parallel_is_refused_inside_a_loop():
     )
 
 
+@pytest.mark.provokes("ConfigurationError")
 def test_an_unset_nparallel_is_a_configuration_error(monkeypatch):
     monkeypatch.setattr(seamless_config.select, "_nparallel", None)
     with pytest.raises(seamless_config.ConfigurationError) as caught:

@@ -154,6 +154,7 @@ def test_any_change_of_code_changes_the_identity(one, other):
     assert (identity(one) == identity(other)) == (one == other)
 
 
+@pytest.mark.invariant("I-65")
 @PROPERTY
 @given(
     meta=st.dictionaries(st.sampled_from(["ncores", "memory", "queue"]), st.integers(0, 9)),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from seamless.errors import CacheMissError
+from seamless_worker.bash_files import InputFileError
 
 SHOW = "[ -n \"${a+set}\" ] && printf '%s|' \"$a\" > RESULT || printf 'unset|' > RESULT; cat a >> RESULT"
 
@@ -53,6 +54,8 @@ def test_code_is_no_file(bench):
     assert bench.bash("ls > RESULT") == b"RESULT\n"
 
 
+@pytest.mark.invariant("I-77")
+@pytest.mark.provokes("InputFileError")
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -68,9 +71,10 @@ def test_code_is_no_file(bench):
 def test_name_that_leads_elsewhere_is_refused(bench, name, words):
     failure = bench.failure("echo x > RESULT", {name: 1}, language="bash")
     assert words in str(failure)
-    assert isinstance(failure.exception, ValueError)
+    assert isinstance(failure.exception, InputFileError)
 
 
+@pytest.mark.invariant("I-58")
 @pytest.mark.parametrize("relative", ["../escape", "/etc/escape", "a/../../escape"])
 def test_folder_that_leads_out_of_itself_is_refused(bench, relative, tmp_path):
     entries = {"d": ["folder", None, bench.put({relative: bench.put(b"x", "bytes")}, "plain")]}
@@ -79,6 +83,7 @@ def test_folder_that_leads_out_of_itself_is_refused(bench, relative, tmp_path):
     assert not list(tmp_path.rglob("escape"))
 
 
+@pytest.mark.invariant("I-77")
 def test_nothing_is_written_through_a_link_to_a_stored_directory(bench, tmp_path):
     checksum, path = bench.store_file(b"x")
     path.unlink()

@@ -82,6 +82,7 @@ def test_result_that_is_a_link_is_followed(bench):
     assert bench.bash("echo x > a; ln -s a RESULT") == b"x\n"
 
 
+@pytest.mark.provokes("SeamlessStreamTransformationError")
 @pytest.mark.parametrize(
     ("code", "celltype", "words"),
     [

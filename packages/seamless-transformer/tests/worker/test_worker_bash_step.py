@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seamless_worker import SeamlessStreamTransformationError
-from seamless_worker.bash_step import StoredInputChanged
+from seamless_worker.bash_step import CondaMissing, StoredInputChanged
 
 
 def _lives(pid: int) -> bool:
@@ -39,6 +39,7 @@ def test_standard_input_is_empty(bench):
     assert bench.bash("cat > RESULT; echo end >> RESULT") == b"end\n"
 
 
+@pytest.mark.provokes("SeamlessStreamTransformationError")
 @pytest.mark.parametrize(
     ("code", "returncode"),
     [
@@ -111,6 +112,7 @@ def test_script_may_have_quotes_and_here_documents(bench):
     assert bench.bash("cat > RESULT <<'END'\n$x 'y' \"z\" `q`\nEND\n") == b"$x 'y' \"z\" `q`\n"
 
 
+@pytest.mark.invariant("I-78")
 def test_callers_environment_is_inherited_but_no_token(bench, monkeypatch):
     monkeypatch.setenv("OF_THE_CALLER", "yes")
     monkeypatch.setenv("SEAMLESS_TOKEN", "hush")
@@ -123,6 +125,7 @@ def test_background_jobs_end_with_the_command(bench, wait_until):
     wait_until(lambda: not _lives(pid))
 
 
+@pytest.mark.invariant("I-69")
 def test_processes_that_ignore_the_end_of_the_command_are_killed(bench, wait_until):
     code = "( trap '' TERM; exec sleep 1000 ) > /dev/null 2>&1 & echo $! > RESULT"
     pid = int(bench.bash(code))
@@ -141,6 +144,7 @@ def test_several_commands_run_at_once(bench, in_threads):
     assert time.monotonic() - started < 1.6
 
 
+@pytest.mark.invariant("I-69")
 @pytest.mark.parametrize("prelude", ["", "trap '' TERM; "])
 def test_cancelled_command_leaves_no_process_and_no_directory(
     bench, tmp_path, temporary_directory, wait_until, prelude
@@ -175,6 +179,7 @@ def test_cancellation_is_noticed_soon(bench, tmp_path):
     timer.join()
 
 
+@pytest.mark.invariant("I-69")
 def test_interrupt_kills_the_command_and_removes_its_directory(
     bench, tmp_path, temporary_directory, wait_until
 ):
@@ -190,6 +195,7 @@ def test_directory_is_removed_whatever_its_permissions(bench, temporary_director
     assert list(temporary_directory.iterdir()) == []
 
 
+@pytest.mark.provokes("StoredInputChanged")
 def test_command_that_changes_a_stored_input_is_an_error(bench):
     checksum, _path = bench.store_file(b"stored")
     entries = {
@@ -228,11 +234,12 @@ def test_conda_environment_is_activated_from_conda_info(bench, conda_root, tmp_p
     assert bench.bash("echo $ACTIVE > RESULT", entries=_with_conda(bench)) == b"activate my-env\n"
 
 
+@pytest.mark.provokes("CondaMissing")
 def test_missing_conda_is_a_clear_failure(bench, monkeypatch, tmp_path):
     monkeypatch.delenv("CONDA_ROOT", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     failure = bench.failure("echo x > RESULT", language="bash", entries=_with_conda(bench))
-    assert isinstance(failure.exception, RuntimeError)
+    assert isinstance(failure.exception, CondaMissing)
     assert "set CONDA_ROOT" in str(failure)
 
 
@@ -269,3 +276,24 @@ def test_modes_of_files_and_directories(bench):
     finally:
         os.umask(old)
     assert stat.S_IMODE(0o644) == 0o644
+
+
+def test_a_missing_temporary_folder_is_an_error_and_nothing_around_it_changes(bench, tmp_path, monkeypatch):
+    parent = tmp_path / "parent"
+    parent.mkdir(mode=0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(parent / "gone"))
+    with pytest.raises(FileNotFoundError, match="gone"):
+        bench.run("echo 1 > RESULT", language="bash", result="bytes")
+    assert parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_that_the_command_locked_is_removed_and_its_parent_left_alone(
+    bench, tmp_path, monkeypatch
+):
+    parent = tmp_path / "parent"
+    parent.mkdir(mode=0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(parent))
+    code = "mkdir sub; touch sub/file; chmod 000 sub; echo 1 > RESULT; chmod 500 ."
+    bench.run(code, language="bash", result="bytes")
+    assert list(parent.iterdir()) == []
+    assert parent.stat().st_mode & 0o777 == 0o755

@@ -4,6 +4,7 @@ import sys
 import threading
 
 import pytest
+from seamless_worker.modules import ModuleDefinitionError
 
 PACKAGE = {
     "__init__": "from .core import run\nfrom . import util\nNAME = __name__\n",
@@ -108,12 +109,16 @@ def test_relative_import_beyond_the_top_fails_clearly(bench):
     assert "beyond top-level package" in str(failure)
 
 
+@pytest.mark.provokes("ModuleDefinitionError")
 @pytest.mark.parametrize("definition", [[1], {"language": "python"}, {"language": "c", "code": "int x;"}])
 def test_pin_that_defines_no_python_module_is_refused(bench, definition):
     entries = {"tool": ["plain", "module", bench.put(definition, "plain")]}
-    assert "module 'tool' is" in str(bench.failure("result = 1", entries=entries))
+    failure = bench.failure("result = 1", entries=entries)
+    assert "module 'tool' is" in str(failure)
+    assert isinstance(failure.exception, ModuleDefinitionError)
 
 
+@pytest.mark.invariant("I-70")
 def test_nothing_is_left_in_sys_modules(bench):
     code = "import sys\nimport pkg.core\nresult = 'transformer.pkg.core' in sys.modules"
     assert bench.value(code, entries={"pkg": bench.module(PACKAGE)}) is True
@@ -129,6 +134,7 @@ def test_step_module_does_not_replace_the_hosts_module_of_that_name(bench):
     assert callable(json.dumps)
 
 
+@pytest.mark.invariant("I-70")
 def test_concurrent_steps_see_their_own_module_of_one_name(bench, in_threads):
     barrier = threading.Barrier(2, timeout=20)
     import builtins

@@ -13,12 +13,14 @@ from seamless_worker.output_capture import TAIL_LIMIT_BYTES, OutputTail
 FAIL = "\n1 / 0\n2\n"
 
 
+@pytest.mark.invariant("I-70")
 def test_streams_are_the_hosts_again_after_the_step(bench):
     before = sys.stdout, sys.stderr
     bench.run("import sys\nsys.stdout.write('x')\nresult = 1")
     assert (sys.stdout, sys.stderr) == before
 
 
+@pytest.mark.invariant("I-70")
 def test_two_threads_do_not_mix_and_both_pass_through(bench, in_threads, capsys):
     import builtins
 

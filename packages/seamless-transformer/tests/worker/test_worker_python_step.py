@@ -9,6 +9,7 @@ from seamless.checksum import Checksum
 from seamless.errors import CacheMissError
 from seamless.step import SourceLocation
 from seamless_worker import StepResultError, UnsupportedLanguage
+from seamless_worker.pins import PinValueError
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,22 @@ def test_directory_pin_never_gets_the_path_of_its_index(bench):
     assert bench.value("def f(a):\n    return a\n", entries=entries) == {}
 
 
+@pytest.mark.provokes("PinValueError")
+@pytest.mark.parametrize(
+    ("celltype", "content", "words"),
+    [
+        ("plain", b"{", "cannot be read with celltype 'plain'"),
+        ("int", b"text\n", "Declare the celltype with which its producer wrote it"),
+        ("deepcell", b"3\n", "is no index of a deepcell"),
+    ],
+)
+def test_buffer_that_does_not_fit_the_celltype_of_its_pin_fails_the_step(bench, celltype, content, words):
+    entries = {"a": [celltype, None, bench.put(content, "bytes")]}
+    failure = bench.failure("def f(a):\n    return 1\n", entries=entries)
+    assert isinstance(failure.exception, PinValueError)
+    assert words in str(failure)
+
+
 def test_missing_input_is_a_cache_miss_and_no_failure_of_the_step(bench):
     with pytest.raises(CacheMissError):
         bench.run("def f(a):\n    return 1\n", entries={"a": ["mixed", None, "12" * 32]})
@@ -150,6 +167,7 @@ def test_none_is_a_result_where_the_celltype_holds_it(bench, celltype):
     assert bench.run("def f():\n    return None\n", result=celltype).result.content == b"null\n"
 
 
+@pytest.mark.provokes("StepResultError")
 @pytest.mark.parametrize("celltype", ["int", "str", "text", "bool", "bytes", "binary", "folder", "deepcell"])
 def test_none_is_refused_by_other_celltypes(bench, celltype):
     failure = bench.failure("def f():\n    return None\n", result=celltype)
@@ -206,6 +224,7 @@ def test_array_result_that_is_the_steps_own_is_not_copied(bench):
     del builtins._address
 
 
+@pytest.mark.invariant("I-73")
 def test_array_result_that_somebody_else_holds_is_copied(bench):
     import builtins
 
@@ -222,6 +241,7 @@ def test_argument_returned_as_result_is_the_same_buffer(bench):
     assert outcome.result.get_checksum().hex() == bench.put(array)
 
 
+@pytest.mark.provokes("UnsupportedLanguage")
 def test_other_language_is_refused_by_name(bench):
     with pytest.raises(UnsupportedLanguage, match="'cobol'"):
         bench.run("x", language="cobol")

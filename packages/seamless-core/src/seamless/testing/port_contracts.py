@@ -176,12 +176,14 @@ class ResultCacheContract:
         assert results.reverse(self.RESULT) == []
         assert results.put(self.TF, self.OTHER) == self.OTHER
 
+    @pytest.mark.provokes("ResultConflict")
     def test_contesting_another_result_than_the_stored_one_is_refused(self, results: ResultCache) -> None:
         results.put(self.TF, self.RESULT)
         with pytest.raises(ResultConflict, match=self.RESULT.hex()):
             results.contest(self.TF, self.OTHER)
         assert results.get(self.TF) == self.RESULT
 
+    @pytest.mark.invariant("I-57")
     def test_racing_threads_all_get_the_same_winner(self, results: ResultCache) -> None:
         winners: list[Checksum] = []
 
