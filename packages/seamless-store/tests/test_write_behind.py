@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from seamless_store import write_behind
+from seamless_store import write_batch
 from seamless_store.buffer_directory import BufferDirectory
 from seamless_store.database_errors import (
     DatabaseArgumentInvalid,
@@ -84,7 +84,7 @@ def directory(database):
 
 @pytest.fixture
 def queue(directory, database, monkeypatch):
-    monkeypatch.setattr(write_behind, "_ATTEMPT_PAUSE_S", 0.001)
+    monkeypatch.setattr(write_batch, "ATTEMPT_PAUSE_S", 0.001)
     made = WriteBehind(directory, database, timeout_s=10)
     yield made
     directory.gate.set()

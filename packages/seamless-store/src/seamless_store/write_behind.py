@@ -24,54 +24,24 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from .database_errors import DatabaseArgumentInvalid, DatabaseLocked, WriteBehindClosed, WriteBehindFailed
-from .errors import InvalidDigest
+from .database_errors import DatabaseLocked, WriteBehindClosed, WriteBehindFailed
 from .results_database import ResultRow, ResultsDatabase, checked_row
+from .write_batch import ATTEMPTS, Batch, BatchWriter, BufferPublisher, Item, Part, check_buffers, size_bytes
 
 if TYPE_CHECKING:
     from .key_claims import ClaimSet
 
-__all__ = ("BufferPublisher", "WriteBehind")
+__all__ = ("WriteBehind",)
 
 _log = logging.getLogger(__name__)
-
-Part = bytes | memoryview
-Item = tuple[bytes, Sequence[Part]]
 
 DELAY_S = 0.008  # leaves 12 ms of the promised 20 to make a batch durable
 MAX_PENDING_BYTES = 256 * 1024 * 1024
 MAX_PENDING_ROWS = 1000  # claiming slows down with the number of claims: 10 us at 1000 (kernel list)
-_ATTEMPTS = 4
-_ATTEMPT_PAUSE_S = 0.1  # doubled after each attempt
-_CLAIM_AGAIN_S = 2.0
 _CLAIM_POLL_FIRST_S = 0.0005
 _CLAIM_POLL_LAST_S = 0.005
-
-
-class BufferPublisher(Protocol):
-    """What is needed of a buffer directory."""
-
-    def publish(self, items: Sequence[Item], *, verified: bool = False) -> None:
-        """Return when all items are durable."""
-
-
-class _Batch:
-    """What becomes durable together."""
-
-    __slots__ = ("buffers", "claims", "number", "rows", "size_bytes", "unclaimed")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.unclaimed: set[bytes] = set()  # keys whose claims were given up with a failed attempt
-        self.rows: dict[bytes, ResultRow] = {}
-        self.buffers: dict[bytes, Sequence[Part]] = {}
-        self.claims: ClaimSet | None = None
-        self.size_bytes = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.buffers)
 
 
 class WriteBehind:
@@ -97,6 +67,7 @@ class WriteBehind:
         self.conflicts = 0
         self._directory = directory
         self._database = database
+        self._writer = BatchWriter(directory, database, self._report)
         self._delay_s = delay_s
         self._max_pending_bytes = max_pending_bytes
         self._max_pending_rows = max_pending_rows
@@ -111,8 +82,8 @@ class WriteBehind:
         self._changed = threading.Condition(self._mutex)  # a batch ended
         self._hurry = threading.Event()  # do not wait for company
         self._work = threading.Event()
-        self._queued = _Batch(1)
-        self._writing = _Batch(0)
+        self._queued = Batch(1)
+        self._writing = Batch(0)
         self._last_durable = 0  # number of the last batch that is durable, and all before it
         self._failure: Exception | None = None
         self._ready = False
@@ -133,7 +104,7 @@ class WriteBehind:
 
         buffers: (digest, parts) of what the row needs; the parts must not change any more.
         """
-        _check_buffers(buffers)
+        check_buffers(buffers)
         row = ResultRow(tf, result, record)
         checked_row(row)
         if not self._ready:
@@ -206,7 +177,7 @@ class WriteBehind:
 
     def put_buffers(self, buffers: Sequence[Item]) -> None:
         """Queue buffers that no row needs."""
-        _check_buffers(buffers)
+        check_buffers(buffers)
         with self._mutex:
             self._check_usable()
             self._wait_for_room(time.monotonic() + self._timeout_s)
@@ -218,7 +189,7 @@ class WriteBehind:
         for digest, parts in buffers:
             if digest not in batch.buffers and digest not in self._writing.buffers:
                 batch.buffers[digest] = parts
-                batch.size_bytes += sum(map(_size_bytes, parts))
+                batch.size_bytes += sum(map(size_bytes, parts))
 
     def _put_through(self, row: ResultRow, buffers: Sequence[Item]) -> bytes:
         with self._mutex:
@@ -334,61 +305,18 @@ class WriteBehind:
                 self._work.clear()
                 self._hurry.clear()
                 batch = self._writing = self._queued
-                self._queued = _Batch(batch.number + 1)
+                self._queued = Batch(batch.number + 1)
             try:
-                self._write(batch)
+                self._writer.write(batch)
             except Exception as exc:  # raised by the next put, flush or close
                 self._park(batch, exc)
             else:
                 with self._mutex:
-                    self._writing = _Batch(batch.number)
+                    self._writing = Batch(batch.number)
                     self._last_durable = batch.number
                     self._changed.notify_all()
 
-    def _write(self, batch: _Batch) -> None:
-        pause_s = _ATTEMPT_PAUSE_S
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                self._write_once(batch)
-                return
-            except Exception as exc:
-                if attempt == _ATTEMPTS:
-                    raise
-                _log.warning("writing %d results failed, will try again: %s", len(batch.rows), exc)
-            time.sleep(pause_s)
-            pause_s *= 2
-
-    def _write_once(self, batch: _Batch) -> None:
-        if batch.buffers:
-            self._directory.publish(list(batch.buffers.items()), verified=True)
-        if batch.unclaimed:
-            self._claim_again(batch)
-        if batch.rows:
-            rows = list(batch.rows.values())
-            winners = self._database.insert_results(rows, claimed=batch.claims)
-            for row, winner in zip(rows, winners, strict=True):
-                if winner != row.result:
-                    _log.error(
-                        "result %s of transformation %s was called final, but a program that ignores claims "
-                        "stored %s first",
-                        row.result.hex(),
-                        row.transformation.hex(),
-                        winner.hex(),
-                    )
-                    self._report(row.transformation, row.result, winner)
-        if batch.claims is not None:
-            batch.claims.close()
-
-    def _claim_again(self, batch: _Batch) -> None:
-        """Claim the rows of a failed batch once more, so that they spoil no promise made since."""
-        if batch.claims is None:
-            batch.claims = self._database.claims.open()
-        deadline = time.monotonic() + _CLAIM_AGAIN_S
-        for key in sorted(batch.unclaimed):
-            batch.claims.claim(key, deadline)
-        batch.unclaimed.clear()
-
-    def _park(self, batch: _Batch, error: Exception) -> None:
+    def _park(self, batch: Batch, error: Exception) -> None:
         """Keep what could not be written, before what was queued since; the claims go."""
         if batch.claims is not None:
             batch.claims.close()
@@ -401,7 +329,7 @@ class WriteBehind:
             batch.claims = newer.claims
             batch.number = newer.number
             self._queued = batch
-            self._writing = _Batch(batch.number - 1)
+            self._writing = Batch(batch.number - 1)
             self._failure = error
             self._changed.notify_all()
 
@@ -424,7 +352,7 @@ class WriteBehind:
         n_buffers = len(self._queued.buffers) + len(self._writing.buffers)
         failed = WriteBehindFailed(
             f"{n_rows} results and {n_buffers} buffers for {self._database.path} are not durable "
-            f"after {_ATTEMPTS} attempts; they are kept in memory. Cause: {error}",
+            f"after {ATTEMPTS} attempts; they are kept in memory. Cause: {error}",
             path=self._database.path,
             remedy="remove the cause, then call flush() again.",
             n_rows=n_rows,
@@ -448,29 +376,6 @@ class WriteBehind:
     def _after_fork_in_child(self) -> None:
         """Forget the queue: it is the parent's, which writes it. The child starts with an empty one."""
         self._reset()
-
-
-_PART_TYPES = (bytes, memoryview)
-
-
-def _size_bytes(part: Part) -> int:
-    return part.nbytes if isinstance(part, memoryview) else len(part)
-
-
-def _check_buffers(buffers: Sequence[Item]) -> None:
-    for digest, parts in buffers:
-        if type(digest) is not bytes or len(digest) != 32:
-            raise InvalidDigest(
-                f"A buffer's checksum must be 32 bytes, not {digest!r:.80}.",
-                remedy="pass bytes.fromhex(text) of its 64 hex digits.",
-            )
-        for part in parts:
-            if not isinstance(part, _PART_TYPES):
-                raise DatabaseArgumentInvalid(
-                    f"The parts of buffer {digest.hex()} must be bytes or memoryviews, "
-                    f"not {type(part).__name__}.",
-                    remedy="pass [data] for a buffer of one part.",
-                )
 
 
 _live: weakref.WeakSet[WriteBehind] = weakref.WeakSet()
