@@ -26,8 +26,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from .database_errors import DatabaseArgumentInvalid, DatabaseLocked, WriteBehindClosed, WriteBehindFailed
-from .errors import InvalidDigest
+from .database_errors import DatabaseLocked, WriteBehindClosed, WriteBehindFailed
+from .pending_batch import Item, Part, PendingBatch, check_buffers
 from .results_database import ResultRow, ResultsDatabase, checked_row
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ("BufferPublisher", "WriteBehind")
 
 _log = logging.getLogger(__name__)
-
-Part = bytes | memoryview
-Item = tuple[bytes, Sequence[Part]]
 
 DELAY_S = 0.008  # leaves 12 ms of the promised 20 to make a batch durable
 MAX_PENDING_BYTES = 256 * 1024 * 1024
@@ -55,23 +52,6 @@ class BufferPublisher(Protocol):
 
     def publish(self, items: Sequence[Item], *, verified: bool = False) -> None:
         """Return when all items are durable."""
-
-
-class _Batch:
-    """What becomes durable together."""
-
-    __slots__ = ("buffers", "claims", "number", "rows", "size_bytes", "unclaimed")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.unclaimed: set[bytes] = set()  # keys whose claims were given up with a failed attempt
-        self.rows: dict[bytes, ResultRow] = {}
-        self.buffers: dict[bytes, Sequence[Part]] = {}
-        self.claims: ClaimSet | None = None
-        self.size_bytes = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.buffers)
 
 
 class WriteBehind:
@@ -111,8 +91,8 @@ class WriteBehind:
         self._changed = threading.Condition(self._mutex)  # a batch ended
         self._hurry = threading.Event()  # do not wait for company
         self._work = threading.Event()
-        self._queued = _Batch(1)
-        self._writing = _Batch(0)
+        self._queued = PendingBatch(1)
+        self._writing = PendingBatch(0)
         self._last_durable = 0  # number of the last batch that is durable, and all before it
         self._failure: Exception | None = None
         self._ready = False
@@ -133,7 +113,7 @@ class WriteBehind:
 
         buffers: (digest, parts) of what the row needs; the parts must not change any more.
         """
-        _check_buffers(buffers)
+        check_buffers(buffers)
         row = ResultRow(tf, result, record)
         checked_row(row)
         if not self._ready:
@@ -206,7 +186,7 @@ class WriteBehind:
 
     def put_buffers(self, buffers: Sequence[Item]) -> None:
         """Queue buffers that no row needs."""
-        _check_buffers(buffers)
+        check_buffers(buffers)
         with self._mutex:
             self._check_usable()
             self._wait_for_room(time.monotonic() + self._timeout_s)
@@ -217,8 +197,7 @@ class WriteBehind:
         batch = self._queued
         for digest, parts in buffers:
             if digest not in batch.buffers and digest not in self._writing.buffers:
-                batch.buffers[digest] = parts
-                batch.size_bytes += sum(map(_size_bytes, parts))
+                batch.add_buffer(digest, parts)
 
     def _put_through(self, row: ResultRow, buffers: Sequence[Item]) -> bytes:
         with self._mutex:
@@ -334,18 +313,18 @@ class WriteBehind:
                 self._work.clear()
                 self._hurry.clear()
                 batch = self._writing = self._queued
-                self._queued = _Batch(batch.number + 1)
+                self._queued = PendingBatch(batch.number + 1)
             try:
                 self._write(batch)
             except Exception as exc:  # raised by the next put, flush or close
                 self._park(batch, exc)
             else:
                 with self._mutex:
-                    self._writing = _Batch(batch.number)
+                    self._writing = PendingBatch(batch.number)
                     self._last_durable = batch.number
                     self._changed.notify_all()
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: PendingBatch) -> None:
         pause_s = _ATTEMPT_PAUSE_S
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -358,7 +337,7 @@ class WriteBehind:
             time.sleep(pause_s)
             pause_s *= 2
 
-    def _write_once(self, batch: _Batch) -> None:
+    def _write_once(self, batch: PendingBatch) -> None:
         if batch.buffers:
             self._directory.publish(list(batch.buffers.items()), verified=True)
         if batch.unclaimed:
@@ -379,7 +358,7 @@ class WriteBehind:
         if batch.claims is not None:
             batch.claims.close()
 
-    def _claim_again(self, batch: _Batch) -> None:
+    def _claim_again(self, batch: PendingBatch) -> None:
         """Claim the rows of a failed batch once more, so that they spoil no promise made since."""
         if batch.claims is None:
             batch.claims = self._database.claims.open()
@@ -388,7 +367,7 @@ class WriteBehind:
             batch.claims.claim(key, deadline)
         batch.unclaimed.clear()
 
-    def _park(self, batch: _Batch, error: Exception) -> None:
+    def _park(self, batch: PendingBatch, error: Exception) -> None:
         """Keep what could not be written, before what was queued since; the claims go."""
         if batch.claims is not None:
             batch.claims.close()
@@ -401,7 +380,7 @@ class WriteBehind:
             batch.claims = newer.claims
             batch.number = newer.number
             self._queued = batch
-            self._writing = _Batch(batch.number - 1)
+            self._writing = PendingBatch(batch.number - 1)
             self._failure = error
             self._changed.notify_all()
 
@@ -448,29 +427,6 @@ class WriteBehind:
     def _after_fork_in_child(self) -> None:
         """Forget the queue: it is the parent's, which writes it. The child starts with an empty one."""
         self._reset()
-
-
-_PART_TYPES = (bytes, memoryview)
-
-
-def _size_bytes(part: Part) -> int:
-    return part.nbytes if isinstance(part, memoryview) else len(part)
-
-
-def _check_buffers(buffers: Sequence[Item]) -> None:
-    for digest, parts in buffers:
-        if type(digest) is not bytes or len(digest) != 32:
-            raise InvalidDigest(
-                f"A buffer's checksum must be 32 bytes, not {digest!r:.80}.",
-                remedy="pass bytes.fromhex(text) of its 64 hex digits.",
-            )
-        for part in parts:
-            if not isinstance(part, _PART_TYPES):
-                raise DatabaseArgumentInvalid(
-                    f"The parts of buffer {digest.hex()} must be bytes or memoryviews, "
-                    f"not {type(part).__name__}.",
-                    remedy="pass [data] for a buffer of one part.",
-                )
 
 
 _live: weakref.WeakSet[WriteBehind] = weakref.WeakSet()
