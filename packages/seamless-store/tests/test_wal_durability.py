@@ -116,6 +116,7 @@ def stored_after_power_cut(disk, path, image, survives):
         connection.close()
 
 
+@pytest.mark.invariant("I-45")
 @pytest.mark.parametrize("surviving", [0.0, 0.5, 1.0])
 def test_what_is_acknowledged_survives_a_power_cut_at_any_time(disk, tmp_path, monkeypatch, surviving):
     monkeypatch.setattr(database_connections, "_CHECKPOINT_PAGES", 20)
