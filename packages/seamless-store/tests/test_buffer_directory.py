@@ -27,7 +27,7 @@ from seamless_store.errors import (
 )
 
 HELLO = b"hello, buffer"
-LARGE = os.urandom(3 * 1024 * 1024 + 17)
+LARGE = os.urandom(3 * 1024 * 1024 + 16) + b"!"  # tests replace the last byte
 COMPRESS = {"zst": zstandard.compress, "gz": gzip.compress}
 
 
