@@ -6,6 +6,7 @@ The bench-only environments live in `.bench/` and are made once: the reference (
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 __all__ = ("PeerFailed", "PeerMissing", "Peers", "RunOutput", "signal_launched_servers")
@@ -99,18 +101,26 @@ def _environment(python: Path, scratch: Path) -> dict[str, str]:
     return kept | {"HOME": str(scratch / "home"), "PATH": path, "PYTHONPATH": str(ROOT)}
 
 
+@cache
+def _scratch_parent() -> Path:
+    BENCH_DIR.mkdir(exist_ok=True)
+    parent = Path(tempfile.mkdtemp(prefix="scratch-", dir=BENCH_DIR))
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    return parent
+
+
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """Make an empty directory on the disk of the repository; afterwards stop its servers and remove it."""
-    parent = BENCH_DIR / "scratch"
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=parent))
+    """Make an empty directory on the disk of the repository; afterwards stop its servers.
+
+    All are removed at the end of the program: ext4 makes files more slowly for seconds after many were deleted.
+    """
+    scratch = Path(tempfile.mkdtemp(dir=_scratch_parent()))
     (scratch / "home").mkdir()
     try:
         yield scratch
     finally:
         _stop_launched_servers(scratch)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run_in_group(command: list[str], cwd: Path, env: dict[str, str], timeout_s: float, what: str) -> str:

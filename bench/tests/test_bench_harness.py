@@ -95,13 +95,25 @@ def test_step_that_did_not_run_ends_the_workload():
 
 def test_run_without_figures_fails_with_what_was_printed(tmp_path, monkeypatch):
     monkeypatch.setattr(peers, "BENCH_DIR", tmp_path)
+    peers._scratch_parent.cache_clear()
     with pytest.raises(PeerFailed, match="printed no figures"):
         Peers({"ours": Path(sys.executable)}).run("this", "ours", "", timeout_s=30)
-    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_scratch_directories_are_removed_at_the_end_of_the_program(tmp_path):
+    code = (
+        "from pathlib import Path; from bench import peers\n"
+        f"peers.BENCH_DIR = Path({str(tmp_path)!r})\n"
+        "with peers._scratch() as scratch: assert scratch.is_dir()\n"
+        "assert scratch.is_dir()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=peers.ROOT, check=True, timeout=30)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_run_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(peers, "BENCH_DIR", tmp_path)
+    peers._scratch_parent.cache_clear()
     monkeypatch.setattr(peers, "ROOT", tmp_path)
     (tmp_path / "forever.py").write_text("import signal; signal.pause()")
     with pytest.raises(PeerFailed, match=r"took longer than 0\.5 s"):
