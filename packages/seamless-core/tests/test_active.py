@@ -55,6 +55,24 @@ def test_a_replaced_set_stays_open_until_its_last_step_has_left():
     assert results.closed == 1
 
 
+def test_a_part_that_cannot_be_closed_does_not_keep_the_others_open():
+    class Failing:
+        def close(self) -> None:
+            raise OSError("disk full")
+
+    executor = Closing()
+    one = ActiveSet(
+        buffers=Failing(),  # type: ignore[arg-type]
+        results=Failing(),  # type: ignore[arg-type]
+        persistent=False,
+        location="test",
+        executor=executor,  # type: ignore[arg-type]
+    )
+    with pytest.raises(OSError, match="disk full"):
+        one.close()
+    assert executor.closed == 1
+
+
 def test_replacing_a_set_by_itself_changes_nothing():
     results = Closing()
     same = set_with(results)

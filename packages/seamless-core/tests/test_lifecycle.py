@@ -45,6 +45,20 @@ def test_all_hooks_run_and_the_first_error_is_raised():
 
 
 @pytest.mark.provokes("SeamlessClosed")
+def test_errors_after_the_first_are_shown():
+    done = run(
+        "import seamless\n"
+        "def fail(text):\n"
+        "    def hook(): raise OSError(text)\n"
+        "    return hook\n"
+        "seamless.register_close_hook(fail('second'))\n"
+        "seamless.register_close_hook(fail('first'))\n"
+        "try: seamless.close()\n"
+        "except OSError as exc: print(exc)\n"
+    )
+    assert (done.stdout, done.stderr) == ("first\n", "seamless: while closing: OSError: second\n")
+
+
 def test_ensure_open_names_the_operation_after_close():
     done = run(
         "import seamless\n"

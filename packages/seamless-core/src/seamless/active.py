@@ -39,10 +39,14 @@ class ActiveSet:
 
     def close(self) -> None:
         """Make everything durable and let go of it."""
-        self.results.close()
-        self.buffers.close()
-        if self.executor is not None:
-            self.executor.close()
+        try:
+            self.results.close()
+        finally:
+            try:
+                self.buffers.close()
+            finally:
+                if self.executor is not None:
+                    self.executor.close()
 
 
 class _WorkCount:

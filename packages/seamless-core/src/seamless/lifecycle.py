@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 from collections.abc import Callable
 
@@ -47,10 +48,11 @@ def close() -> None:
     for hook in hooks:
         try:
             hook()
-        except BaseException as exc:
-            # every hook must run; the first error is raised below, later ones hang on to it
+        except BaseException as exc:  # every hook must run: the first error is raised below, others are shown
             if first is None:
                 first = exc
+            else:
+                print(f"seamless: while closing: {type(exc).__name__}: {exc}", file=sys.stderr)
     if first is not None:
         raise first
 

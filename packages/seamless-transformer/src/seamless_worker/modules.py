@@ -113,6 +113,7 @@ class StepModules:
             checksum, text = self._sources[dotted]
             names["__file__"] = filename = f"transformer-in-process-{checksum}-{dotted}"
             try:
+                # a module that the user gave to the step is code of the step
                 exec(compile_module((checksum, dotted), filename, text), names)
             except BaseException:
                 del self._loaded[dotted], self._visible[full_name]

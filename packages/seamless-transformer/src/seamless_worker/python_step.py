@@ -111,6 +111,7 @@ def _execute(code: PythonCode, inputs: _Inputs, celltype: str, step: RunningStep
 
 
 def _evaluate(code: PythonCode, namespace: dict[str, Any], values: Mapping[str, Any]) -> Any:
+    """Execute the step's code: `exec` and `eval` of what the user wrote is what running a Python step means."""
     if code.mode == "function":
         exec(code.code, namespace)
         assert code.function_name is not None
