@@ -39,7 +39,7 @@ __all__ = (
 )
 
 CACHE_VARIABLE = "SEAMLESS_CACHE"
-PROJECT = "__TOPLEVEL__"
+DEFAULT_PROJECT = "__TOPLEVEL__"
 DATABASE_NAME = "seamless.db"
 MAX_REMEMBERED_RESULTS = 1 << 20  # in front of the database; about 250 bytes each
 
@@ -63,21 +63,39 @@ def memory_set() -> ActiveSet:
     return ActiveSet(buffers=buffers, results=MemoryResultCache(buffers), persistent=False, location="memory")
 
 
-def set_from_environment(*, stage: str | None = None, substage: str | None = None) -> ActiveSet:
+def set_from_environment(
+    *,
+    project: str | None = None,
+    subproject: str | None = None,
+    stage: str | None = None,
+    substage: str | None = None,
+) -> ActiveSet:
     """Make the set that the environment asks for: embedded if SEAMLESS_CACHE is set, else memory."""
     directory = cache_directory()
     if directory is None:
         return memory_set()
-    return open_embedded(directory, stage=stage, substage=substage)
+    return open_embedded(directory, project=project, subproject=subproject, stage=stage, substage=substage)
 
 
-def open_embedded(directory: Path, *, stage: str | None = None, substage: str | None = None) -> ActiveSet:
-    """Open (or make) the embedded cache below `directory`. Raises CacheDirectoryError."""
+def open_embedded(
+    directory: Path,
+    *,
+    project: str | None = None,
+    subproject: str | None = None,
+    stage: str | None = None,
+    substage: str | None = None,
+) -> ActiveSet:
+    """Open (or make) the embedded cache below `directory`. Raises CacheDirectoryError.
+
+    Each project, subproject and stage has a directory of its own; without a project it is `__TOPLEVEL__`.
+    """
     from seamless_store.buffer_directory import BufferDirectory
     from seamless_store.results_database import ResultsDatabase
     from seamless_store.write_behind import WriteBehind
 
-    workdir = directory / PROJECT
+    workdir = directory / (project or DEFAULT_PROJECT)
+    if subproject is not None:
+        workdir = workdir / subproject
     if stage is not None:
         workdir = workdir / f"STAGE-{stage}"
     writable = True

@@ -1,1 +1,1 @@
-"""The shell face, seamless-run and its companions, will live here."""
+"""The shell face: seamless-run and its companions. Imported by nobody but their console scripts."""

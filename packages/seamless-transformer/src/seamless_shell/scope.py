@@ -1,0 +1,124 @@
+"""Where a command finds and keeps buffers and results: `--project`, `--stage`, and the configuration.
+
+In a directory with `SEAMLESS_CACHE`, the embedded cache; with a project file alone, memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from .errors import ShellError
+
+if TYPE_CHECKING:
+    from seamless.active import ActiveSet
+
+__all__ = ("PROJECT_FILES", "Scope", "add_scope_options", "require_configuration", "scope_of")
+
+PROJECT_FILES = ("seamless.yaml", "seamless.profile.yaml")
+
+
+class Scope:
+    """What is selected; opens the stores when they are first needed."""
+
+    __slots__ = ("_active", "project", "stage", "subproject", "substage")
+
+    def __init__(
+        self,
+        project: str | None = None,
+        subproject: str | None = None,
+        stage: str | None = None,
+        substage: str | None = None,
+    ) -> None:
+        self.project = project
+        self.subproject = subproject
+        self.stage = stage
+        self.substage = substage
+        self._active: ActiveSet | None = None
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether anything outlives this command; the embedded cache counts as a cluster of its own."""
+        return bool(os.environ.get("SEAMLESS_CACHE", "").strip())
+
+    @property
+    def active(self) -> ActiveSet:
+        """The stores of this scope, opened at first use. Raises CacheDirectoryError."""
+        if self._active is None:
+            from seamless.active import replace_active
+            from seamless.embedded import set_from_environment
+
+            self._active = set_from_environment(
+                project=self.project, subproject=self.subproject, stage=self.stage, substage=self.substage
+            )
+            replace_active(self._active)
+        return self._active
+
+
+def add_scope_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--project` and `--stage`, which every command takes."""
+    parser.add_argument(
+        "--project",
+        metavar="PROJECT[:SUBPROJECT]",
+        help="use this project (and subproject); each has storage of its own",
+    )
+    parser.add_argument(
+        "--stage",
+        metavar="STAGE[:SUBSTAGE]",
+        help="use this stage (and substage) of the project; each stage has storage of its own",
+    )
+
+
+def scope_of(options: argparse.Namespace) -> Scope:
+    """Return the scope that the options select. Raises ShellError for an impossible name."""
+    project, subproject = _parts("--project", "project", options.project)
+    stage, substage = _parts("--stage", "stage", options.stage)
+    return Scope(project, subproject, stage, substage)
+
+
+def require_configuration(scope: Scope) -> None:
+    """Raise ShellError unless the current directory or the environment says where results are kept."""
+    if "SEAMLESS_CACHE" in os.environ and os.environ["SEAMLESS_CACHE"].strip():
+        return
+    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:
+        return
+    directory = os.getcwd()  # noqa: PTH109 (pathlib costs a command 8 ms)
+    files = [os.path.join(directory, name) for name in PROJECT_FILES]
+    present = [file for file in files if os.path.isfile(file)]  # noqa: PTH113
+    if not present:
+        raise ShellError(
+            f"No seamless.yaml or seamless.profile.yaml found in '{directory}' "
+            "(set SEAMLESS_CACHE=/path/to/cache for quick-and-dirty persistent caching)",
+            hint="export SEAMLESS_CACHE=$HOME/seamless-cache",
+        )
+    _check_project_files(present, scope.stage)
+
+
+def _check_project_files(files: list[str], stage: str | None) -> None:
+    """Have seamless-config read the files. Raises what it raises for what this version cannot use."""
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group="seamless.plugins", name="check_project_files"):
+        entry_point.load()(files, stage)
+        return
+    raise ShellError(
+        f"{files[0]!r} cannot be read: the package seamless-config is not installed.",
+        hint="pip install seamless-config",
+    )
+
+
+def _parts(option: str, what: str, text: str | None) -> tuple[str | None, str | None]:
+    if text is None:
+        return None, None
+    name, colon, rest = text.partition(":")
+    if not name or (colon and not rest):
+        raise ShellError(
+            f"{option} {text!r} has an empty part; expected {what.upper()} or {what.upper()}:SUB{what.upper()}"
+        )
+    for part in (name, rest):
+        if part and ("--" in part or "STAGE-" in part or "/" in part or part in (".", "..") or "\0" in part):
+            raise ShellError(
+                f"{part!r} in {option} is no name for a {what}: it must not contain '--', 'STAGE-' or '/'"
+            )
+    return name, rest or None
