@@ -50,7 +50,7 @@ def test_names_are_listed_before_they_are_loaded():
 
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        seamless_transformer.nonsense  # noqa: B018
+        seamless_transformer.nonsense
 
 
 def test_no_submodule_has_the_name_of_a_public_name():
