@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .active import ActiveSet
 from .buffer import Buffer
 from .buffer_cache import get_buffer_cache
+from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, working_directory
 from .checksum import Checksum
 from .errors import ResultConflict, SeamlessError
 from .memory_stores import MemoryBufferStore, MemoryResultCache
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from seamless_store.write_behind import WriteBehind
 
 __all__ = (
-    "CACHE_VARIABLE",
     "CacheDirectoryError",
     "EmbeddedBufferStore",
     "EmbeddedResultCache",
@@ -38,9 +38,6 @@ __all__ = (
     "set_from_environment",
 )
 
-CACHE_VARIABLE = "SEAMLESS_CACHE"
-DEFAULT_PROJECT = "__TOPLEVEL__"
-DATABASE_NAME = "seamless.db"
 MAX_REMEMBERED_RESULTS = 1 << 20  # in front of the database; about 250 bytes each
 
 
@@ -53,8 +50,8 @@ class CacheDirectoryError(SeamlessError, OSError):
 
 def cache_directory() -> Path | None:
     """Return the directory of `SEAMLESS_CACHE`, absolute; None when unset or blank."""
-    text = os.environ.get(CACHE_VARIABLE, "").strip()
-    return Path(text).expanduser().absolute() if text else None
+    root = cache_root()
+    return None if root is None else Path(root)
 
 
 def memory_set() -> ActiveSet:
@@ -93,11 +90,7 @@ def open_embedded(
     from seamless_store.results_database import ResultsDatabase
     from seamless_store.write_behind import WriteBehind
 
-    workdir = directory / (project or DEFAULT_PROJECT)
-    if subproject is not None:
-        workdir = workdir / subproject
-    if stage is not None:
-        workdir = workdir / f"STAGE-{stage}"
+    workdir = Path(working_directory(str(directory), project, subproject, stage))
     writable = True
     try:
         workdir.mkdir(parents=True, exist_ok=True)
