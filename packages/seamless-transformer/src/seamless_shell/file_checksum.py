@@ -1,0 +1,199 @@
+"""The checksum of a file: SHA-256 of its content, decompressed when its name says that it is compressed.
+
+Constant memory, whatever the size. A file that changes while it is read is refused: its checksum would be that
+of a content which never existed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as stat_module
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from .compression import split_compression
+from .errors import ShellError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seamless_store.layout import Form
+
+__all__ = ("FileKey", "HashedFile", "file_key", "hash_descriptor", "hash_file", "hash_files")
+
+READ_BYTES = 256 * 1024  # stays in the processor's cache between read and hash
+THREADS_FROM_BYTES = 8 * 1024 * 1024  # below, starting a thread costs more than it saves
+LARGE_BYTES = 256 * 1024  # hashing smaller files is the interpreter's work, which threads do not share
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a fifo must not hold us
+
+FileKey = tuple[int, int, int, int]
+
+
+class HashedFile(NamedTuple):
+    """A file and what it holds.
+
+    digest: 32 bytes, of the decompressed content. length: of the decompressed content, in bytes.
+    key: what changes when the file does (device, inode, size on disk, mtime in ns).
+    """
+
+    path: str
+    digest: bytes
+    length: int
+    compression: Form | None
+    key: FileKey
+
+
+def file_key(stat: os.stat_result) -> FileKey:
+    """Return what changes when the content of a file does; a new link or mode does not count."""
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def hash_file(path: str) -> HashedFile:
+    """Return the checksum and length of the file.
+
+    Raises OSError as open() does, ShellError for a fifo, socket or device, for a file that changes meanwhile, and
+    for a damaged compressed file.
+    """
+    fd = os.open(path, _OPEN)
+    try:
+        return hash_descriptor(fd, path)
+    finally:
+        os.close(fd)
+
+
+def hash_descriptor(fd: int, path: str) -> HashedFile:
+    """Do what `hash_file` does with an open file, from its start; `path` names it and tells the compression."""
+    before = os.fstat(fd)
+    if not stat_module.S_ISREG(before.st_mode):
+        _refuse(path, before.st_mode)
+    key = file_key(before)
+    compression = split_compression(path)[1]
+    if compression is None:
+        digest, length = _hash_plain(fd, key[2])
+    else:
+        digest, length = _hash_compressed(fd, path, compression)
+    if file_key(os.fstat(fd)) != key or (compression is None and length != key[2]):
+        raise ShellError(
+            f"{path!r} changed while it was read",
+            hint="wait until what writes it has finished; then try again",
+        )
+    return HashedFile(path, digest, length, compression, key)
+
+
+def hash_files(paths: Sequence[str]) -> list[HashedFile]:
+    """Return `hash_file` of each path, in order; two threads when there is much to hash.
+
+    Raises what `hash_file` raises, for the first of the paths that cannot be hashed.
+    """
+    if len(paths) < 2:
+        return [hash_file(path) for path in paths]
+    sizes = [_size(path) for path in paths]
+    large = [index for index, size in enumerate(sizes) if size >= LARGE_BYTES]
+    if len(large) < 2 or sum(sizes[index] for index in large) < THREADS_FROM_BYTES:
+        return [hash_file(path) for path in paths]
+    return _hash_with_two_threads(paths, sizes, large)
+
+
+def _hash_with_two_threads(paths: Sequence[str], sizes: list[int], large: list[int]) -> list[HashedFile]:
+    import threading
+
+    outcomes: dict[int, HashedFile | Exception] = {}
+    queue = sorted(large, key=lambda index: sizes[index])  # the largest first, so that both end together
+
+    def hash_one(index: int) -> None:
+        try:
+            outcomes[index] = hash_file(paths[index])
+        except (OSError, ShellError) as exc:
+            outcomes[index] = exc
+
+    def hash_large() -> None:
+        while queue:
+            try:
+                index = queue.pop()
+            except IndexError:  # the other thread took the last one
+                return
+            hash_one(index)
+
+    helper = threading.Thread(target=hash_large, name="seamless-shell-hash", daemon=True)
+    helper.start()
+    try:
+        for index, size in enumerate(sizes):
+            if size < LARGE_BYTES:
+                hash_one(index)
+        hash_large()
+    except BaseException:
+        queue.clear()
+        raise
+    helper.join()
+    return [_value(outcomes[index]) for index in range(len(paths))]
+
+
+def _value(outcome: HashedFile | Exception) -> HashedFile:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # hash_file tells what is wrong with it
+
+
+def _hash_plain(fd: int, size_bytes: int) -> tuple[bytes, int]:
+    import hashlib
+
+    if size_bytes < READ_BYTES:
+        content = os.read(fd, READ_BYTES)
+        if len(content) == size_bytes:
+            return hashlib.sha256(content).digest(), size_bytes
+        os.lseek(fd, 0, os.SEEK_SET)
+    hasher, length = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(READ_BYTES))
+    while n_bytes := os.readv(fd, [buffer]):
+        hasher.update(buffer[:n_bytes])
+        length += n_bytes
+    return hasher.digest(), length
+
+
+def _hash_compressed(fd: int, path: str, compression: Form) -> tuple[bytes, int]:
+    import hashlib
+
+    from seamless_store.compressed import decompressed
+    from seamless_store.errors import CompressedStreamInvalid, DecompressionLimitExceeded
+
+    hasher, length = hashlib.sha256(), 0
+    try:
+        for piece in decompressed(compression, _chunks(fd), name=repr(path)):
+            hasher.update(piece)
+            length += len(piece)
+    except CompressedStreamInvalid as exc:
+        raise ShellError(
+            exc.cause.rstrip("."),
+            hint=f"make it anew; or, if it is no {compression} file, rename it so that it does not end in "
+            f".{compression}",
+        ) from exc
+    except DecompressionLimitExceeded as exc:
+        raise ShellError(exc.cause.rstrip("."), hint="decompress it, and give the plain file") from exc
+    return hasher.digest(), length
+
+
+def _chunks(fd: int) -> Iterator[bytes]:
+    while chunk := os.read(fd, READ_BYTES):
+        yield chunk
+
+
+def _refuse(path: str, mode: int) -> None:
+    import errno
+
+    if stat_module.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    kinds: list[tuple[Callable[[int], bool], str]] = [
+        (stat_module.S_ISFIFO, "a fifo (named pipe)"),
+        (stat_module.S_ISSOCK, "a socket"),
+    ]
+    kind = next((text for test, text in kinds if test(mode)), "a device")
+    raise ShellError(
+        f"{path!r} is {kind}, not a regular file", hint=f"copy what it gives into a file: cat {path} > FILE"
+    )
