@@ -109,6 +109,6 @@ def wait_for_future(path: str, say: Callable[[int, str], None]) -> None:
 
 
 def _quoted(path: str) -> str:
-    from .bash_syntax import quote_word
+    from .bash_quotes import quote_word
 
     return quote_word(path)

@@ -18,8 +18,8 @@ __all__ = ("InputContent", "read_inputs")
 class InputContent(NamedTuple):
     """One input by content.
 
-    kind: "file" or "directory". digest: of the file (decompressed), or of the directory's index. index_content: the content
-    of a directory's index. files: what the content is read from; empty when only a sidecar file is there.
+    kind: "file" or "directory". digest: of the file (decompressed), or of the directory's index. index_content: that
+    index. files: what the content is read from; empty when only a sidecar file is there.
     """
 
     pin: str

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .errors import ShellError
 
 if TYPE_CHECKING:
-    from .bash_syntax import Word
+    from .bash_tree import Word
 
 __all__ = ("Argument", "InputPath", "explicit_input", "type_words", "word_extension")
 

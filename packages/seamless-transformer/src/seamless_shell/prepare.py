@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .bash_syntax import parse_bash, quote_word, quote_words
+from .bash_quotes import quote_word, quote_words
+from .bash_syntax import parse_bash
 from .errors import ShellError
 from .input_contents import InputContent, read_inputs
 from .input_mapping import InputMapping, map_inputs
@@ -17,7 +18,7 @@ from .result_targets import bash_code, redirect_target, result_targets
 if TYPE_CHECKING:
     import argparse
 
-    from .bash_syntax import ParsedCommand, Redirect
+    from .bash_tree import ParsedCommand, Redirect
     from .interface_files import Interface
 
 __all__ = ("PreparedStep", "prepare_step")

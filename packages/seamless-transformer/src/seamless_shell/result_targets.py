@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .bash_syntax import quote_word
+from .bash_quotes import quote_word
 from .errors import ShellError
 
 if TYPE_CHECKING:
-    from .bash_syntax import ParsedCommand, Redirect
+    from .bash_tree import ParsedCommand, Redirect
 
 __all__ = ("STDOUT_TARGET", "bash_code", "redirect_target", "result_targets")
 

@@ -33,6 +33,9 @@ class StepInputs:
     def upload(self, messages: Messages, *, answer: Answer) -> None:
         """Store the inputs that the store lacks; say how many, ask when they are many. Raises ShellError."""
 
+        from .confirmation import confirm_transfer
+        from .transfer_limits import human_size
+
         sizes = {digest: file.length for digest, file in self._files.items()}
         for content in self._step.inputs:
             if content.index_content is not None and content.files:
@@ -42,9 +45,12 @@ class StepInputs:
         missing = [
             checksum.bytes() for checksum, is_there in zip(checksums, present, strict=True) if not is_there
         ]
-        confirm_upload(
-            len(missing), sum(sizes[digest] for digest in missing), answer=answer, messages=messages
-        )
+        if not missing:
+            messages.say(1, "Upload no files")
+            return
+        n_bytes = sum(sizes[digest] for digest in missing)
+        confirm_transfer("upload", len(missing), n_bytes, answer)
+        messages.say(0, f"Upload {len(missing)} files, total {human_size(n_bytes)}")
         if self._active.persistent:
             self._active.buffers.put_files(
                 [
