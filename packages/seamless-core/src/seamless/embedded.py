@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .active import ActiveSet
 from .buffer import Buffer
 from .buffer_cache import get_buffer_cache
+from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, working_directory
 from .checksum import Checksum
 from .errors import FileChanged, ResultConflict, SeamlessError
 from .memory_stores import MemoryBufferStore, MemoryResultCache
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from seamless_store.write_behind import WriteBehind
 
 __all__ = (
-    "CACHE_VARIABLE",
     "CacheDirectoryError",
     "EmbeddedBufferStore",
     "EmbeddedResultCache",
@@ -40,9 +40,6 @@ __all__ = (
     "set_from_environment",
 )
 
-CACHE_VARIABLE = "SEAMLESS_CACHE"
-DEFAULT_PROJECT = "__TOPLEVEL__"
-DATABASE_NAME = "seamless.db"
 MAX_REMEMBERED_RESULTS = 1 << 20  # in front of the database; about 250 bytes each
 
 
@@ -55,8 +52,8 @@ class CacheDirectoryError(SeamlessError, OSError):
 
 def cache_directory() -> Path | None:
     """Return the directory of `SEAMLESS_CACHE`, absolute; None when unset or blank."""
-    text = os.environ.get(CACHE_VARIABLE, "").strip()
-    return Path(text).expanduser().absolute() if text else None
+    root = cache_root()
+    return None if root is None else Path(root)
 
 
 def memory_set() -> ActiveSet:
@@ -124,10 +121,7 @@ def embedded_directory(
     directory: Path, *, project: str | None = None, subproject: str | None = None, stage: str | None = None
 ) -> Path:
     """Return where below `directory` this project, subproject and stage keep buffers and results."""
-    workdir = directory / (project or DEFAULT_PROJECT)
-    if subproject is not None:
-        workdir = workdir / subproject
-    return workdir if stage is None else workdir / f"STAGE-{stage}"
+    return Path(working_directory(str(directory), project, subproject, stage))
 
 
 def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
