@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from seamless_store.layout import Form
+
     from .buffer import Buffer
     from .checksum import Checksum
     from .step import StepOutcome, StepRequest
@@ -38,6 +40,16 @@ class BufferStore(Protocol):
         ...
 
     def put_many(self, buffers: Sequence[Buffer]) -> None: ...
+
+    def put_files(self, files: Sequence[tuple[Checksum, str, Form | None]]) -> None:
+        """Take buffers from files, each given as checksum, path, and compression of the file (None: plain).
+
+        In bounded memory where the medium allows it; a compressed file may be kept compressed, as it is. Visible
+        to `get` of this process at once; durable after `flush`.
+        Raises OSError for a file that cannot be read, FileChanged for one that does not hold the buffer. What
+        came before it may have been taken.
+        """
+        ...
 
     def has(self, checksum: Checksum) -> bool: ...
 

@@ -105,6 +105,10 @@ class FileSystem(Protocol):
 
     def stat(self, path: str, /) -> os.stat_result: ...
 
+    def lstat(self, path: str, /) -> os.stat_result:
+        """Do what `stat` does, for a symbolic link itself."""
+        ...
+
     def exists(self, path: str, /) -> bool:
         """Tell whether the name exists; cheaper than `stat` when it does not."""
         ...
@@ -120,6 +124,8 @@ class FileSystem(Protocol):
     def rename(self, source: str, target: str, /) -> None: ...
 
     def link(self, source: str, target: str, /) -> None: ...
+
+    def symlink(self, target: str, path: str, /) -> None: ...
 
     def unlink(self, path: str, /) -> None: ...
 
@@ -146,9 +152,11 @@ class OsFileSystem:
     fstat = staticmethod(os.fstat)
     chmod = staticmethod(os.chmod)
     stat = staticmethod(os.stat)
+    lstat = staticmethod(os.lstat)
     mkdir = staticmethod(os.mkdir)
     rename = staticmethod(os.rename)
     link = staticmethod(os.link)
+    symlink = staticmethod(os.symlink)
     unlink = staticmethod(os.unlink)
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing or collections.abc would cost more than the rest
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(USAGE)
         return 0
     values = {
-        name[len(VALUE_PREFIX) :]: value for name, value in os.environ.items() if name.startswith(VALUE_PREFIX)
+        name[len(VALUE_PREFIX) :]: value
+        for name, value in os.environ.items()
+        if name.startswith(VALUE_PREFIX)
     }
     sys.stdout.flush()
     os.write(sys.stdout.fileno(), os.fsencode(seamlessify(arguments, values) + "\n"))

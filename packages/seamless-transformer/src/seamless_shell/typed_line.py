@@ -23,7 +23,9 @@ __all__ = ("TypedLine", "quoted_word", "read_line")
 
 STORED_SUFFIXES = (".CHECKSUM", ".INDEX")  # of the files that stand for a file or directory in the store
 OPERATORS = " \t\n;&|<>()"
-SPECIAL_IN_WORD = "|&;<>()$`\\\"'#~!{}"  # wildcards are not among them: bash expands those after the variables
+SPECIAL_IN_WORD = (
+    "|&;<>()$`\\\"'#~!{}"  # wildcards are not among them: bash expands those after the variables
+)
 SPECIAL_IN_QUOTES = '$`\\"'
 SPECIAL_IN_DOCUMENT = "$`\\"
 SETTING_COMMANDS = (
@@ -128,7 +130,10 @@ class _Reader:
     def _operator(self, character: str, arithmetic: bool) -> None:
         line, at = self.line, self.at
         if character == "&" and self.depth == 1:
-            alone = line[at - 1 : at] not in ("&", "|", "<", ">", ";") and line[at + 1 : at + 2] not in ("&", ">")
+            alone = line[at - 1 : at] not in ("&", "|", "<", ">", ";") and line[at + 1 : at + 2] not in (
+                "&",
+                ">",
+            )
             self.background_at = len(self.out) if alone else None
         elif not character.isspace():
             self.background_at = None
@@ -340,4 +345,6 @@ class _Reader:
 
 
 def _is_of_name(character: str, *, first: bool) -> bool:
-    return character == "_" or (character.isascii() and (character.isalpha() if first else character.isalnum()))
+    return character == "_" or (
+        character.isascii() and (character.isalpha() if first else character.isalnum())
+    )

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seamless import Buffer, CacheMissError, Checksum
-from seamless.buffer_cache import get_buffer_cache
-from seamless.resolution import find_buffer
 from seamless.step import StepOutcome, StepRequest
 
 from . import driver
 from .counters import counting
-from .execution_record import minimal_record
 from .failure import Failure
+from .input_reading import input_reader
+from .recording import record_outcome
 from .running_steps import RunningStep, running_steps
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from seamless import Buffer, Checksum
     from seamless.ports import Executor
 
     from .driver import Run
@@ -177,25 +176,20 @@ def _request(transformation: Transformation, step: RunningStep) -> StepRequest:
     for buffer in definition.fixed_buffers():
         at_hand[buffer.get_checksum()] = buffer
 
-    def read_buffer(checksum: Checksum) -> Buffer:
-        buffer = at_hand.get(checksum)
-        if buffer is None:
-            buffer = find_buffer(checksum, active)
-        if buffer is None:
-            buffer = transformation._from_steps.get(checksum)
-        if buffer is None and (definition.allow_input_fingertip or checksum in transformation._from_steps):
+    def last_resort(checksum: Checksum) -> Buffer | None:
+        from_steps = transformation._from_steps
+        buffer = from_steps.get(checksum)
+        if buffer is None and (definition.allow_input_fingertip or checksum in from_steps):
             from .fingertip import recompute
 
             buffer = recompute(checksum, active)
-        if buffer is None:
-            raise CacheMissError(checksum)
         return buffer
 
     dictionary = definition.transformation(transformation._hexes)
     return StepRequest(
         tf_checksum=step.tf_checksum,
         transformation=dictionary,
-        read_buffer=read_buffer,
+        read_buffer=input_reader(active, at_hand.get, last_resort=last_resort),
         read_path=active.buffers.path,
         location=definition.location,
         cancelled=lambda: step.stopping,
@@ -208,26 +202,17 @@ def _record(transformation: Transformation, outcome: StepOutcome) -> Checksum:
     active = transformation._active
     tf_checksum = transformation._tf
     assert tf_checksum is not None
-    result = outcome.result.get_checksum()
     template = definition.template(tuple(transformation._hexes))
-    text = template.text(list(transformation._hexes.values()))
-    buffers = [Buffer._from_parts((text,), tf_checksum), *transformation._buffers]
+    inputs = list(transformation._buffers)
     if definition.stored_in is not active:
-        buffers.extend(definition.fixed_buffers())
-    cache = get_buffer_cache()
-    if definition.scratch:
-        for attachment in outcome.attachments:
-            cache.add(attachment.get_checksum().bytes(), attachment)
-    else:
-        buffers.extend(outcome.attachments)
-        buffers.append(outcome.result)
-    record: dict[str, Any] = minimal_record(
-        tf_checksum.hex(), result.hex(), outcome.usage, execution=active.execution, remote=None
+        inputs.extend(definition.fixed_buffers())
+    winner = record_outcome(
+        active,
+        tf_checksum,
+        outcome,
+        text=template.text(list(transformation._hexes.values())),
+        inputs=inputs,
+        scratch=definition.scratch,
     )
-    winner = active.results.put(tf_checksum, result, buffers=buffers, record=record)
     definition.stored_in = active
-    if winner != result:
-        counting.add("conflicts")
-    elif not definition.scratch:
-        cache.add(result.bytes(), outcome.result)
     return winner

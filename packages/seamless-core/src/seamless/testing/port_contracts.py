@@ -12,13 +12,18 @@ Each suite needs pytest only. Tests get a fresh, empty implementation.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seamless import Buffer, Checksum
-from seamless.errors import ResultConflict, StepError
+from seamless.errors import FileChanged, ResultConflict, StepError
 from seamless.ports import BufferStore, Executor, ResultCache
 from seamless.step import StepRequest
+
+if TYPE_CHECKING:
+    from seamless_store.layout import Form
 
 __all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract")
 
@@ -31,6 +36,17 @@ def _buffer_of(text: str) -> Buffer:
 
 def _checksum_of(text: str) -> Checksum:
     return _buffer_of(text).get_checksum()
+
+
+def _write_file(path: Path, content: bytes, form: Form | None) -> Path:
+    import gzip
+
+    import zstandard
+
+    if form is not None:
+        content = gzip.compress(content) if form == "gz" else zstandard.compress(content)
+    path.write_bytes(content)
+    return path
 
 
 ABSENT = _checksum_of("never stored")
@@ -102,6 +118,47 @@ class BufferStoreContract:
         store.promise(ABSENT)
         store.put(_buffer_of("other"))
         assert store.has(_checksum_of("other"))
+
+    @pytest.mark.parametrize("size", [0, 6, (1 << 20) + 1])
+    @pytest.mark.parametrize("form", [None, "gz", "zst"])
+    def test_a_file_is_taken_whatever_its_size_and_compression(
+        self, store: BufferStore, tmp_path: Path, size: int, form: Form | None
+    ) -> None:
+        kept = Buffer(b"%d" % size * size)
+        path = _write_file(tmp_path / "file", kept.content, form)
+        store.put_files([(kept.get_checksum(), str(path), form)])
+        got = store.get(kept.get_checksum())
+        assert got is not None
+        assert got.content == kept.content
+        store.flush()
+        assert store.length(kept.get_checksum()) == len(kept)
+
+    def test_many_files_are_taken_at_once_and_again(self, store: BufferStore, tmp_path: Path) -> None:
+        kept = [_buffer_of(f"file {number % 50}") for number in range(60)]
+        files: list[tuple[Checksum, str, Form | None]] = [
+            (buffer.get_checksum(), str(_write_file(tmp_path / str(number), buffer.content, None)), None)
+            for number, buffer in enumerate(kept)
+        ]
+        store.put_files([])
+        store.put_files(files)
+        store.put_files(files)
+        assert store.has_many([buffer.get_checksum() for buffer in kept]) == [True] * 60
+
+    @pytest.mark.provokes("FileChanged")
+    @pytest.mark.parametrize("size", [6, 2 << 20])
+    @pytest.mark.parametrize("form", [None, "gz", "zst"])
+    def test_a_file_that_is_another_one_now_is_refused(
+        self, store: BufferStore, tmp_path: Path, size: int, form: Form | None
+    ) -> None:
+        path = _write_file(tmp_path / "changed", bytes(size), form)
+        with pytest.raises(FileChanged, match="changed") as caught:
+            store.put_files([(ABSENT, str(path), form)])
+        assert (caught.value.path, caught.value.checksum) == (str(path), ABSENT)
+        assert store.get(ABSENT) is None
+
+    def test_a_file_that_is_gone_is_named(self, store: BufferStore, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="gone"):
+            store.put_files([(ABSENT, str(tmp_path / "gone"), None)])
 
     def test_many_threads_may_put_and_get(self, store: BufferStore) -> None:
         failures: list[object] = []

@@ -137,7 +137,9 @@ def new_terminal(tmp_path: Path, shell_environment: dict[str, str]) -> Iterator[
     folder.mkdir()
     terminals: list[Terminal] = []
 
-    def start(*startup: str, argv: tuple[str, ...] = ("bash",), environment: Mapping[str, str] = {}) -> Terminal:
+    def start(
+        *startup: str, argv: tuple[str, ...] = ("bash",), environment: Mapping[str, str] = {}
+    ) -> Terminal:
         file = tmp_path / "bashrc"
         file.write_text("\n".join(("PS1='p\\#> '", *startup, "")))
         terminal = Terminal(
