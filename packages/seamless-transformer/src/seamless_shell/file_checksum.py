@@ -11,6 +11,8 @@ import stat as stat_module
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from seamless_store.known_files import FileKey, file_key
+
 from .compression import split_compression
 from .errors import ShellError
 
@@ -19,21 +21,19 @@ if TYPE_CHECKING:
 
     from seamless_store.layout import Form
 
-__all__ = ("FileKey", "HashedFile", "file_key", "hash_descriptor", "hash_file", "hash_files")
+__all__ = ("HashedFile", "hash_descriptor", "hash_file", "hash_files")
 
 READ_BYTES = 256 * 1024  # stays in the processor's cache between read and hash
 THREADS_FROM_BYTES = 8 * 1024 * 1024  # below, starting a thread costs more than it saves
 LARGE_BYTES = 256 * 1024  # hashing smaller files is the interpreter's work, which threads do not share
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a fifo must not hold us
 
-FileKey = tuple[int, int, int, int]
-
 
 class HashedFile(NamedTuple):
     """A file and what it holds.
 
     digest: 32 bytes, of the decompressed content. length: of the decompressed content, in bytes.
-    key: what changes when the file does (device, inode, size on disk, mtime in ns).
+    key: what changes when the file does (device, inode, size on disk, mtime and ctime in ns).
     """
 
     path: str
@@ -41,11 +41,6 @@ class HashedFile(NamedTuple):
     length: int
     compression: Form | None
     key: FileKey
-
-
-def file_key(stat: os.stat_result) -> FileKey:
-    """Return what changes when the content of a file does; a new link or mode does not count."""
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 def hash_file(path: str) -> HashedFile:
@@ -72,7 +67,9 @@ def hash_descriptor(fd: int, path: str) -> HashedFile:
         digest, length = _hash_plain(fd, key[2])
     else:
         digest, length = _hash_compressed(fd, path, compression)
-    if file_key(os.fstat(fd)) != key or (compression is None and length != key[2]):
+    if file_key(os.fstat(fd))[:4] != key[:4] or (  # a new link or mode is no change
+        compression is None and length != key[2]
+    ):
         raise ShellError(
             f"{path!r} changed while it was read",
             hint="wait until what writes it has finished; then try again",

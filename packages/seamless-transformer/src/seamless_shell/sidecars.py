@@ -6,6 +6,7 @@ the file that it describes, so half of one would be worse than none.
 
 from __future__ import annotations
 
+from .errors import ShellError
 from .temporary_files import atomic_write
 
 __all__ = (
@@ -14,6 +15,7 @@ __all__ = (
     "SidecarInvalid",
     "parse_checksum",
     "read_checksum",
+    "sidecar_target",
     "write_checksum",
     "write_index",
 )
@@ -66,6 +68,23 @@ def parse_checksum(content: bytes, path: str) -> str:
     if not is_checksum_text(lines[0]):
         raise SidecarInvalid(path, f"it holds {lines[0][:80]!r}; expected 64 lower-case hexadecimal digits")
     return lines[0]
+
+
+def sidecar_target(path: str) -> str:
+    """Return what the sidecars of a directory are named after: its path without a slash at the end.
+
+    `.` and `..` have no name of their own: there it is the absolute path, so the sidecars lie beside the directory.
+    """
+    import os
+
+    target = path.rstrip("/")
+    if os.path.basename(target) in (".", ".."):  # noqa: PTH119 (pathlib costs a command 8 ms)
+        target = os.path.abspath(path)  # noqa: PTH100
+    if not target.rstrip("/"):
+        raise ShellError(
+            "the root directory has no place for sidecars beside it", hint="name a directory in it"
+        )
+    return target
 
 
 def write_checksum(target: str, checksum_hex: str, *, durable: bool = False) -> None:
