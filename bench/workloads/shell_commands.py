@@ -38,7 +38,9 @@ N_RUNS = 11
 
 def _ms(*argv, expected=None):
     start = time.perf_counter_ns()
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, stdin=subprocess.DEVNULL
+    )
     milliseconds = (time.perf_counter_ns() - start) / 1e6
     if expected is not None and done.stdout != expected:
         raise RuntimeError(f"{argv} printed {done.stdout!r}")
@@ -75,7 +77,11 @@ def floor(_case):
     Path("a.txt").write_text("alpha\n")
     plain = [_ms("/bin/bash", "-c", "cat a.txt", expected=b"alpha\n") for _ in range(N_RUNS)]
     python = [_ms(sys.executable, "-c", "pass") for _ in range(N_RUNS)]
-    return {"hit": statistics.median(plain), "new": statistics.median(plain), "help": statistics.median(python)}
+    return {
+        "hit": statistics.median(plain),
+        "new": statistics.median(plain),
+        "help": statistics.median(python),
+    }
 
 
 if __name__ == "__main__":

@@ -35,11 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None, messages: Messages) -> int:
     started_s = time.monotonic()
     options = parse_run_options(argv)
-    if options.version:
-        from importlib.metadata import version
-
-        print(f"{PROGRAM} {version('seamless-transformer')}")
-        return 0
     if options.command[:1] == ["--"]:
         del options.command[0]
     if not options.command:
