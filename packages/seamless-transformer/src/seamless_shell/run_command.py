@@ -164,7 +164,10 @@ class _Run:
             )
         self.messages.say(1, f"bash command:\n{self.step.command}")
         try:
-            with FutureFiles(tf_checksum.hex(), self.step.targets if not self.options.scratch else {}):
+            with FutureFiles(
+                tf_checksum.hex(), self.step.targets if not self.options.scratch else {}
+            ) as future:
+                future.announce()
                 result, buffer, verdict = self._run_step(inputs)
                 self._tell(verdict, tf_checksum.hex(), result.hex(), self.scope.active.location)
                 return self._deliver(result, buffer)
