@@ -48,7 +48,7 @@ def _ms(*argv, expected=None):
 
 
 def _counted(word):
-    return f"echo ran >> {Path('ran').absolute()}; echo {word}"
+    return f"echo once >> {Path('ran').absolute()}; echo {word}"
 
 
 def _n_runs():
@@ -63,7 +63,7 @@ def seamless(_case):
         new.append(_ms("seamless-run", "-c", _counted(word), expected=f"{word}\n".encode()))
     if _n_runs() != N_RUNS + 1:
         raise RuntimeError("a new command did not run, or ran twice")
-    hit_line = ("seamless-run", "-c", f"cat a.txt; {_counted('x')} > /dev/null")
+    hit_line = ("seamless-run", "-i", "a.txt", "-c", _counted("x").replace("echo x", "cat a.txt"))
     _ms(*hit_line)
     n_before = _n_runs()
     hits = [_ms(*hit_line, expected=b"alpha\n") for _ in range(N_RUNS)]
