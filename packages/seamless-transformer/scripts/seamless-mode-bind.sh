@@ -12,7 +12,9 @@
 # The line as typed goes into the history; the rewritten one begins with a space and is kept out by HISTCONTROL,
 # which the prompt hook puts back.
 #
-# Every variable here begins with _seamless_mode_ or _sm_: a name like `line` would hide the user's `$line`.
+# A function that a key or the prompt calls returns the status that it has found, for `$?` to survive; with `set -e`
+# it returns 0, which is what `$?` is then, lest it end the shell. Every variable here begins with
+# _seamless_mode_ or _sm_: a name like `line` would hide the user's `$line`.
 
 # Until here has been seen to be bash, this must be readable for any shell.
 if [ -z "${BASH_VERSION-}" ]; then
@@ -142,6 +144,7 @@ seamless-mode-toggle() {
 
 _seamless_mode_key_enter() { # the argument is `$_`, which so keeps its value
     local _sm_status=$?
+    [[ $- != *e* ]] || _sm_status=0
     local -
     set +aefuxv
     [[ ! $_seamless_mode_then_what ]] || _seamless_mode_then ''
@@ -170,6 +173,7 @@ _seamless_mode_key_enter() { # the argument is `$_`, which so keeps its value
 
 _seamless_mode_key_expanded() {
     local _sm_status=$?
+    [[ $- != *e* ]] || _sm_status=0
     local -
     set +aefuxv
     _seamless_mode_rewrite
@@ -178,6 +182,7 @@ _seamless_mode_key_expanded() {
 
 _seamless_mode_key_toggle() { # an empty line then brings the new prompt, and _seamless_mode_key_restore the line
     local _sm_status=$?
+    [[ $- != *e* ]] || _sm_status=0
     seamless-mode-toggle "${_seamless_mode_options[@]}"
     _seamless_mode_stashed_line=$READLINE_LINE _seamless_mode_stashed_point=$READLINE_POINT
     READLINE_LINE= READLINE_POINT=0
@@ -186,6 +191,7 @@ _seamless_mode_key_toggle() { # an empty line then brings the new prompt, and _s
 
 _seamless_mode_key_restore() {
     local _sm_status=$?
+    [[ $- != *e* ]] || _sm_status=0
     READLINE_LINE=$_seamless_mode_stashed_line READLINE_POINT=$_seamless_mode_stashed_point
     return "$_sm_status"
 }
@@ -248,6 +254,7 @@ _seamless_mode_complain() {
 
 _seamless_mode_prompt() {
     local _sm_status=$?
+    [[ $- != *e* ]] || _sm_status=0
     local -
     set +aefuxv
     _seamless_mode_at_prompt=1
@@ -364,7 +371,7 @@ _seamless_mode_begin() { # fail, with a message, where there is no line editing;
     _seamless_mode_key='\e[5150;'
     _seamless_mode_keymaps=(emacs-standard vi-insert vi-command)
     _seamless_mode_mark='[seamless-mode] '
-    _seamless_mode_hook_text='[[ ${_seamless_mode_pid-} != "$$" ]] || _seamless_mode_prompt'
+    _seamless_mode_hook_text='case ${_seamless_mode_pid-} in "$$") _seamless_mode_prompt ;; esac' # keeps $?
     _seamless_mode_options=()
     _seamless_mode_is_on= _seamless_mode_is_bound= _seamless_mode_at_prompt= _seamless_mode_then_what=
     _seamless_mode_histcontrol= _seamless_mode_has_complained= _seamless_mode_had_no_prompt_command=

@@ -37,9 +37,14 @@ def result_targets(
         if not (target or local) or (colon and not local):
             raise ShellError(f"--capture {capture!r}: expected FILE, FILE:LOCAL or :LOCAL")
         _add(targets, target or STDOUT_TARGET, local or target, f"--capture {capture!r}")
-    if redirect is not None and os.path.normpath(redirect) not in targets:
+    if redirect is not None and not _is_gathered(os.path.normpath(redirect), targets):
         _add(targets, redirect, redirect, f"the redirect to {redirect!r}")
     return targets
+
+
+def _is_gathered(target: str, targets: Mapping[str, str]) -> bool:
+    """Whether the file is a target already, or lies in a directory that is one."""
+    return any((target + "/").startswith(other + "/") for other in targets)
 
 
 def _add(targets: dict[str, str], target: str, local: str, what: str) -> None:
