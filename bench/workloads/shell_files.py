@@ -37,7 +37,12 @@ def _fill(folder):
 def _ms(command, **options):
     start = time.perf_counter_ns()
     subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=True, **options
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        check=True,
+        **options,
     )
     return (time.perf_counter_ns() - start) / 1e6
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .compressed import MAX_DECOMPRESSED_BYTES
@@ -45,6 +44,7 @@ from .streaming import BufferWriter
 from .sweeping import names_in, sweep_temporaries
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -145,6 +145,8 @@ class BufferDirectory:
 
     @property
     def root(self) -> Path:
+        from pathlib import Path
+
         return Path(self._root)
 
     @property
@@ -217,6 +219,8 @@ class BufferDirectory:
 
         Do not write to it. Raises BufferDamaged as `get` does.
         """
+        from pathlib import Path  # costs a command 8 ms that does without
+
         path = self._path(digest)
         with translated_os_errors("read a buffer", path):
             try:

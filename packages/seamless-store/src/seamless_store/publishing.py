@@ -16,7 +16,6 @@ import itertools
 import os
 import stat as stat_module
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BufferDamaged, DigestMismatch, translated_os_errors
@@ -42,17 +41,21 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _serial = itertools.count()
 
 
-@dataclass(slots=True)
 class _Item:
     """One buffer of a batch on its way."""
 
-    digest: bytes
-    parts: list[memoryview]
-    size_bytes: int
-    is_hashed: bool
-    path: str
-    temporary: str = ""
-    inode: int = 0
+    __slots__ = ("digest", "inode", "is_hashed", "parts", "path", "size_bytes", "temporary")
+
+    def __init__(
+        self, digest: bytes, parts: list[memoryview], size_bytes: int, is_hashed: bool, path: str
+    ) -> None:
+        self.digest = digest
+        self.parts = parts
+        self.size_bytes = size_bytes
+        self.is_hashed = is_hashed
+        self.path = path
+        self.temporary = ""
+        self.inode = 0
 
 
 class Publisher:

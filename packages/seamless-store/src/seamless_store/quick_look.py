@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 
-from .layout import MARKER
-
 __all__ = ("SELECT_RESULT", "read_small", "stored_result")
 
 SELECT_RESULT = "SELECT result FROM transformation WHERE checksum = ?"
@@ -46,17 +44,21 @@ def read_small(directory: str, digest: bytes) -> bytes | None:
     import hashlib
 
     name = digest.hex()
-    is_prefix = os.path.exists(f"{directory}/{MARKER}")  # noqa: PTH110
-    path = f"{directory}/{name[:2]}/{name}" if is_prefix else f"{directory}/{name}"
+    content = _read(f"{directory}/{name[:2]}/{name}")
+    if content is None:  # the flat layout
+        content = _read(f"{directory}/{name}")
+    return content if content is not None and hashlib.sha256(content).digest() == digest else None
+
+
+def _read(path: str) -> bytes | None:
     try:
         fd = os.open(path, _OPEN)
     except OSError:
         return None
     try:
         size = os.fstat(fd).st_size
-        content = os.read(fd, size) if size <= MAX_SMALL_BYTES else b""
+        return os.read(fd, size) if size <= MAX_SMALL_BYTES else None
     except OSError:  # a directory, a failing disk
         return None
     finally:
         os.close(fd)
-    return content if hashlib.sha256(content).digest() == digest else None

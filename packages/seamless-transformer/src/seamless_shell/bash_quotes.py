@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ RESERVED_WORDS = frozenset(
     )
 )
 
-_UNSAFE = re.compile(r"[^a-zA-Z0-9@%+=:,./_-]")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_NEEDS_NO_QUOTES = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
 _ONE_LETTER_ESCAPES = {
     "a": b"\a",
     "b": b"\b",
@@ -62,7 +60,7 @@ def quote_word(word: str) -> str:
     >>> print(quote_word("a.txt"), quote_word("it's"), quote_word(""))
     a.txt 'it'"'"'s' ''
     """
-    if word and not _UNSAFE.search(word):
+    if word and not word.strip(_NEEDS_NO_QUOTES):
         return word
     return "'" + word.replace("'", "'\"'\"'") + "'"
 
@@ -79,10 +77,9 @@ def quote_words(words: Sequence[str]) -> str:
     quoted = []
     in_command_position = True
     for word in words:
-        assignment = _ASSIGNMENT.match(word) if in_command_position else None
-        if assignment:
-            value = word[assignment.end() :]
-            quoted.append(assignment[0] + (quote_word(value) if value else ""))
+        name, sign, value = word.partition("=")
+        if in_command_position and sign and _is_name(name.removesuffix("+")):
+            quoted.append(name + sign + (quote_word(value) if value else ""))
             continue
         if in_command_position and word in RESERVED_WORDS and word != "time":
             quoted.append(f"'{word}'")
@@ -101,6 +98,8 @@ def decode_ansi_c(text: str) -> str | None:
     >>> decode_ansi_c(r"a\tb\x41\u00e9\q")
     'a\tbAé\\q'
     """
+    import re  # here, since hardly a command needs it
+
     escape = re.compile(
         r"\\(?:([0-7]{1,3})|x\{([0-9a-fA-F]+)\}?|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})"
         r"|c(\\\\|.)|(.))",
@@ -127,6 +126,10 @@ def decode_ansi_c(text: str) -> str | None:
             result += _ONE_LETTER_ESCAPES.get(letter) or _encoded("\\" + letter)
     result += _encoded(text[position:])
     return bytes(result).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier()
 
 
 def _control(character: str) -> bytes:

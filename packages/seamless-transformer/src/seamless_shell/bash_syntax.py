@@ -80,6 +80,7 @@ class _Parser(ConditionScanner):
             self.demand_operator(")")
             self.depth -= 1
             self._substituted_ends[start] = self.pos
+            self.carried += self.heredocs
             self.pos, self.last, self.commands, self.parents, self.heredocs = outside
         return self._substituted_ends[start]
 
@@ -199,8 +200,8 @@ class _Parser(ConditionScanner):
         while True:
             if redirect := self.redirect():
                 redirects.append(redirect)
-                if words:
-                    place = Place.ARGUMENT  # also behind `declare`
+                if words or assignments:  # no more arrays, neither behind `declare` nor behind NAME=VALUE
+                    place = Place.ARGUMENT if words else Place.LATE
                 self.skip()
                 continue
             word = self.word(place)
@@ -208,12 +209,16 @@ class _Parser(ConditionScanner):
                 break
             self.last = self.pos
             self.skip()
-            if place == Place.COMMAND and self.is_assignment:
+            if self.is_assignment:
                 assignments.append(word)
                 continue
             words.append(word)
-            if place == Place.COMMAND:
-                place = Place.DECLARED if self.raw(word) in _DECLARATIONS else Place.ARGUMENT
+            if len(words) == 1:
+                place = (
+                    Place.DECLARED
+                    if self.raw(word) in _DECLARATIONS and place == Place.COMMAND
+                    else Place.ARGUMENT
+                )
                 if word.start == start and self.operator() == "(":
                     return self._function(start)
         if self.last <= start:
@@ -241,7 +246,7 @@ class _Parser(ConditionScanner):
         """Return the end of `((..))` here; -1 if the parentheses do not close together: then they are subshells."""
         start = self.pos
         if start not in self._arithmetic_ends:
-            end = self.brackets_end(start + 1, ")")
+            end = self.brackets_end(start + 1, ")", arithmetic=True)
             self._arithmetic_ends[start] = end + 1 if self.text.startswith(")", end) else -1
         return self._arithmetic_ends[start]
 

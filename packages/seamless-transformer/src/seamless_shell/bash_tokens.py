@@ -24,8 +24,10 @@ LARGEST_DESCRIPTOR = 2**31 - 1
 
 _OPERATORS = REDIRECTS | SEPARATORS | {"&&", "||", "|", "|&", "(", ")", ";;", ";&", ";;&"}
 _SPACE = re.compile(r"(?:[ \t]|\\\n)+")
-_RESERVED = re.compile(r"((?:[a-z{}!]|\[\[|\]\]|\\\n)+)(?=[ \t\n;&|()]|[<>](?!\()|\Z)")
-_DESCRIPTOR = re.compile(r"(?:[0-9]+|\{[A-Za-z_][A-Za-z0-9_]*(?:\[[^]<> \t\n;&|()]*\])?\})(?=[<>](?!\())")
+_RESERVED = re.compile(r"((?:[a-z{}!\[\]]|\\\n)+)(?=[ \t\n;&|()]|[<>](?!\()|\Z)")
+_DESCRIPTOR = re.compile(
+    r"(?:[0-9]+|\{[A-Za-z_][A-Za-z0-9_]*(?:\[[^]<> \t\n;&|()'\"`$\\]*\])?\})(?=[<>](?!\())"
+)
 
 
 class TokenScanner(WordScanner):
@@ -36,7 +38,7 @@ class TokenScanner(WordScanner):
     commands: the simple commands so far. parents: the compound commands that are open here, the outermost first.
     """
 
-    __slots__ = ("ahead", "commands", "heredocs", "last", "parents")
+    __slots__ = ("ahead", "carried", "commands", "heredocs", "last", "parents")
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -47,6 +49,9 @@ class TokenScanner(WordScanner):
         self.heredocs: list[
             tuple[str, bool, bool]
         ] = []  # announced in this line: delimiter, quoted, with `<<-`
+        self.carried: list[
+            tuple[str, bool, bool]
+        ] = []  # those announced in a `$(..)` that ended on this line
 
     def skip(self, *, newlines: bool = False) -> None:
         """Move over blanks and comments; with `newlines` also over these, and the here-documents behind them."""
@@ -60,8 +65,9 @@ class TokenScanner(WordScanner):
                 self.pos = end if end >= 0 else len(text)
             elif char == "\n" and newlines:
                 self.pos += 1
-                for heredoc in self.heredocs:
+                for heredoc in (*self.carried, *self.heredocs):
                     self._skip_body(*heredoc)
+                self.carried.clear()
                 self.heredocs.clear()
             else:
                 return

@@ -61,6 +61,7 @@ class Place:
 
     ARGUMENT = "argument"
     COMMAND = "command"  # NAME[..]=VALUE and NAME=(..) are assignments, WORD() begins a function
+    LATE = "late"  # as COMMAND, but behind assignments and a redirect: only NAME=VALUE is special
     DECLARED = "declared"  # argument of `declare` and the like: NAME=(..) is an array
     ELEMENT = "element"  # of an array: [..]=VALUE
     REGEX = "regex"  # after =~ in [[ ]]: ( ) and | are ordinary
@@ -137,7 +138,7 @@ class WordScanner:
                 piece, pos = self._dollar(pos, quoted=False)
             elif char in "<>" and text.startswith("(", pos + 1):
                 piece, pos = None, self._substitution(pos + 1)
-            elif char == "(" and pos == value_start:
+            elif char == "(" and pos == value_start and place != Place.LATE:
                 piece, pos = None, self.array_end(pos)
             elif char == "(" and (place == Place.REGEX or self._begins_pattern(pos, bare, place)):
                 piece, pos = self._pattern(pos)
@@ -152,7 +153,7 @@ class WordScanner:
             else:
                 literal.append(piece)
         self.pos = pos
-        self.is_assignment = place == Place.COMMAND and value_start >= 0
+        self.is_assignment = place in (Place.COMMAND, Place.LATE) and value_start >= 0
         if pos == start:
             return None
         shape = "".join(bare)
@@ -164,10 +165,11 @@ class WordScanner:
             tilde=shape.startswith("~"),
         )
 
-    def brackets_end(self, start: int, closer: str) -> int:
+    def brackets_end(self, start: int, closer: str, *, arithmetic: bool = False) -> int:
         """Return the end of the brackets whose opening character is at `start`, behind the one that closes them.
 
-        In `${..}` the first closing brace counts; others nest.
+        In `${..}` the first closing brace counts; others nest. In arithmetic and patterns, bash counts only
+        brackets of one kind: of expansions, only `$(..)` is taken as a whole.
         """
         text = self.text
         opener = text[start]
@@ -196,8 +198,8 @@ class WordScanner:
             elif char == "`":
                 pos = self._backquoted(pos)
             elif char == "$":
-                pos = self._dollar_in_brackets(pos)
-            elif char in "<>" and opener == "{" and text.startswith("(", pos + 1):
+                pos = self._dollar_in_brackets(pos, ("(",) if arithmetic else ("(", "{", "["))
+            elif char in "<>" and not arithmetic and text.startswith("(", pos + 1):
                 pos = self._substitution(pos + 1)
             else:
                 n_semicolons += char == ";"
@@ -232,11 +234,11 @@ class WordScanner:
         if not bare or not bare[-1].endswith(_PATTERN_PREFIXES):
             return False
         if place == Place.COMMAND:
-            return not self.text.startswith(")", pos + 1) and "".join(bare) != "!"
+            return not self.text.startswith(")", pos + 1) and bare != ["", "!"]
         return True
 
     def _pattern(self, start: int) -> tuple[str | None, int]:
-        end = self.brackets_end(start, ")")
+        end = self.brackets_end(start, ")", arithmetic=True)
         inside = self.text[start:end]
         return (None if any(char in "\\'\"`$" for char in inside) else inside), end
 
@@ -285,7 +287,7 @@ class WordScanner:
         if char == "{":
             return None, self.brackets_end(pos, "}")
         if char == "[":
-            return None, self.brackets_end(pos, "]")
+            return None, self.brackets_end(pos, "]", arithmetic=True)
         if char == "'" and not quoted:
             end = self._closing(pos, escapes=True)
             return decode_ansi_c(text[pos + 1 : end]), end + 1
@@ -295,18 +297,18 @@ class WordScanner:
             return None, pos + 1
         return "$", start + 1
 
-    def _dollar_in_brackets(self, pos: int) -> int:
+    def _dollar_in_brackets(self, pos: int, openers: tuple[str, ...]) -> int:
         following = self.text[pos + 1 : pos + 2]
         if following == "'":
             return self._closing(pos + 1, escapes=True) + 1
-        if following in ("(", "{", "["):
+        if following in openers:
             return self._dollar(pos, quoted=True)[1]
         return pos + (2 if following == "$" else 1)
 
     def _substitution(self, start: int) -> int:
         """Return the end of `(..)` at `start`, which holds commands or, with two parentheses, arithmetic."""
         if self.text.startswith("(", start + 1):
-            return self.brackets_end(start, ")")
+            return self.brackets_end(start, ")", arithmetic=True)
         return self.substituted_end(start + 1)
 
     def _backquoted(self, start: int) -> int:

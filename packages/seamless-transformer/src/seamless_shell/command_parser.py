@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -45,8 +46,22 @@ def command_parser(
 class _Formatter(argparse.HelpFormatter):
     """Wraps the text of options, and leaves the examples as they are."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width())  # argparse would import shutil for it, at every start
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
+
+
+def _width() -> int:
+    """Return how wide help may be: as COLUMNS says, or the terminal."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return int(columns) - 2
+    try:
+        return (os.get_terminal_size(1).columns or 80) - 2
+    except (OSError, ValueError):
+        return 78
 
 
 class _Version(argparse.Action):

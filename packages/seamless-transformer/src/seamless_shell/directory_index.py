@@ -15,7 +15,7 @@ from .errors import ShellError
 from .file_checksum import HashedFile, hash_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ("DirectoryIndex", "index_directory", "list_directory")
 
@@ -32,8 +32,10 @@ class DirectoryIndex(NamedTuple):
     digest: bytes
 
 
-def index_directory(path: str) -> DirectoryIndex:
-    """Hash every file below the directory and return its index.
+def index_directory(
+    path: str, *, hash_paths: Callable[[Sequence[str]], list[HashedFile]] = hash_files
+) -> DirectoryIndex:
+    """Hash every file below the directory and return its index. hash_paths: how.
 
     Raises OSError as scandir() and open() do, and ShellError for what has no place in an index: a fifo, socket or
     device, a loop of links, a name that is not UTF-8, two files that differ in their compression only.
@@ -44,7 +46,7 @@ def index_directory(path: str) -> DirectoryIndex:
 
     paths = list_directory(path)
     names = sorted(paths)
-    hashed = hash_files([paths[name] for name in names])
+    hashed = hash_paths([paths[name] for name in names])
     files = dict(zip(names, hashed, strict=True))
     content = dumps({name: file.digest.hex() for name, file in files.items()})
     return DirectoryIndex(path, files, content, hashlib.sha256(content).digest())

@@ -82,60 +82,71 @@ def hash_files(paths: Sequence[str]) -> list[HashedFile]:
 
     Raises what `hash_file` raises, for the first of the paths that cannot be hashed.
     """
-    if len(paths) < 2:
-        return [hash_file(path) for path in paths]
-    sizes = [_size(path) for path in paths]
-    large = [index for index, size in enumerate(sizes) if size >= LARGE_BYTES]
-    if len(large) < 2 or sum(sizes[index] for index in large) < THREADS_FROM_BYTES:
-        return [hash_file(path) for path in paths]
-    return _hash_with_two_threads(paths, sizes, large)
-
-
-def _hash_with_two_threads(paths: Sequence[str], sizes: list[int], large: list[int]) -> list[HashedFile]:
-    import threading
-
     outcomes: dict[int, HashedFile | Exception] = {}
-    queue = sorted(large, key=lambda index: sizes[index])  # the largest first, so that both end together
+    large: list[tuple[int, int]] = []  # (size, index): left for the end, when it is known how much that is
+    for index, path in enumerate(paths):
+        outcome = _outcome(path, large, index)
+        if outcome is not None:
+            outcomes[index] = outcome
+    large.sort()  # the largest first, from the end, so that two threads end together
+    if len(large) > 1 and sum(size for size, _ in large) >= THREADS_FROM_BYTES:
+        _hash_with_two_threads(paths, large, outcomes)
+    else:
+        _hash_large(paths, large, outcomes)
+    return [_value(outcomes[index]) for index in range(len(paths))]
 
-    def hash_one(index: int) -> None:
+
+def _outcome(path: str, large: list[tuple[int, int]], index: int) -> HashedFile | Exception | None:
+    """Hash a small file; add a large one to `large` and return None."""
+    try:
+        fd = os.open(path, _OPEN)
+        try:
+            size_bytes = os.fstat(fd).st_size
+            if size_bytes < LARGE_BYTES:
+                return hash_descriptor(fd, path)
+        finally:
+            os.close(fd)
+    except (OSError, ShellError) as exc:
+        return exc
+    large.append((size_bytes, index))
+    return None
+
+
+def _hash_large(
+    paths: Sequence[str], large: list[tuple[int, int]], outcomes: dict[int, HashedFile | Exception]
+) -> None:
+    while large:
+        try:
+            _, index = large.pop()
+        except IndexError:  # the other thread took the last one
+            return
         try:
             outcomes[index] = hash_file(paths[index])
         except (OSError, ShellError) as exc:
             outcomes[index] = exc
 
-    def hash_large() -> None:
-        while queue:
-            try:
-                index = queue.pop()
-            except IndexError:  # the other thread took the last one
-                return
-            hash_one(index)
 
-    helper = threading.Thread(target=hash_large, name="seamless-shell-hash", daemon=True)
+def _hash_with_two_threads(
+    paths: Sequence[str], large: list[tuple[int, int]], outcomes: dict[int, HashedFile | Exception]
+) -> None:
+    import threading
+
+    helper = threading.Thread(
+        target=_hash_large, args=(paths, large, outcomes), name="seamless-shell-hash", daemon=True
+    )
     helper.start()
     try:
-        for index, size in enumerate(sizes):
-            if size < LARGE_BYTES:
-                hash_one(index)
-        hash_large()
+        _hash_large(paths, large, outcomes)
     except BaseException:
-        queue.clear()
+        large.clear()
         raise
     helper.join()
-    return [_value(outcomes[index]) for index in range(len(paths))]
 
 
 def _value(outcome: HashedFile | Exception) -> HashedFile:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # hash_file tells what is wrong with it
 
 
 def _hash_plain(fd: int, size_bytes: int) -> tuple[bytes, int]:

@@ -26,62 +26,69 @@ _POLL_S = 0.05
 
 
 class FutureFiles:
-    """Announces the results of a command while it runs: a context manager.
+    """Announces the results of a command while it runs: a context manager, which removes what `announce` made.
 
-    targets: `{result in the working directory: name outside}`. Directories that are missing outside are made.
+    targets: `{result in the working directory: name outside}`.
     """
 
     def __init__(self, tf_hex: str, targets: Mapping[str, str]) -> None:
         self._contents = {local + FUTURE_SUFFIX: f"{tf_hex}.{target}" for target, local in targets.items()}
-        self._inodes: dict[str, int] = {}
+        self._made: dict[str, int | None] = {}  # path -> inode; None: about to be made
         self._end: threading.Event | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> FutureFiles:
+        return self  # nothing is made before the interpreter is bound to call __exit__
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        from seamless_worker.held_signals import HeldSignals
+
+        signals = HeldSignals()
         try:
-            for path, content in self._contents.items():
-                folder = os.path.dirname(path)
-                if folder:
-                    os.makedirs(folder, exist_ok=True)
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(content)
-                    self._inodes[path] = os.fstat(file.fileno()).st_ino
-        except BaseException:
+            if self._end is not None and self._thread is not None:
+                self._end.set()
+                if self._thread.ident is not None:
+                    self._thread.join()
             self._remove()
-            raise
+        finally:
+            signals.release()
+
+    def announce(self) -> None:
+        """Make the files, and the directories that are missing for them; keep them fresh from now on."""
+        for path, content in self._contents.items():
+            folder = os.path.dirname(path)
+            if folder:
+                os.makedirs(folder, exist_ok=True)
+            self._made[path] = None
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(content)
+                self._made[path] = os.fstat(file.fileno()).st_ino
         if self._contents:
             import threading
 
             self._end = threading.Event()
             self._thread = threading.Thread(target=self._touch, name="seamless-shell-future", daemon=True)
             self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._end is not None and self._thread is not None:
-            self._end.set()
-            self._thread.join()
-        self._remove()
 
     def _touch(self) -> None:
         assert self._end is not None
         while not self._end.wait(TOUCH_EVERY_S):
-            for path in list(self._inodes):
+            for path in list(self._made):
                 try:
                     os.utime(path)
                 except OSError:  # somebody removed it: then nobody waits
                     continue
 
     def _remove(self) -> None:
-        for path, inode in self._inodes.items():
+        for path, inode in self._made.items():
             try:
-                if os.stat(path).st_ino == inode:
+                if inode is None or os.stat(path).st_ino == inode:  # else another command announces it now
                     os.unlink(path)
             except OSError:
                 continue
-        self._inodes.clear()
+        self._made.clear()
 
 
 def wait_for_future(path: str, say: Callable[[int, str], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .bash_quotes import quote_word, quote_words
@@ -18,7 +18,8 @@ from .result_targets import bash_code, redirect_target, result_targets
 if TYPE_CHECKING:
     import argparse
 
-    from .bash_tree import ParsedCommand, Redirect
+    from .bash_tree import ParsedCommand, Redirect, SimpleCommand, Word
+    from .canonical_commands import CanonicalCommand
     from .interface_files import Interface
 
 __all__ = ("PreparedStep", "prepare_step")
@@ -87,9 +88,13 @@ def prepare_step(
             else f"there is no command in {text!r}",
         ) from None
     directory = _argtyping_directory(options.directory)
-    words = [(word, index == 0) for command in pipeline for index, word in enumerate(command.words)]
+    words = _words_of(pipeline)
     say(1, "First command: " + " ".join(parsed.text[word.start : word.end] for word, _ in words))
-    interface = _interface([word.literal for word, _ in words], say)
+    interface, tool = _interface([word.literal for word, _ in words], say)
+    canonical = interface.canonical_of([word.literal for word, _ in words]) if interface else None
+    if canonical is not None and canonical.dummy_command is not None:
+        stand_in = parse_bash(canonical.dummy_command)
+        words = _words_of(stand_in.primary_pipeline())
     arguments = type_words(
         words,
         rule1=not options.g1 and not (interface and interface.is_complete),
@@ -98,15 +103,19 @@ def prepare_step(
         wait_for_future=wait_for_future,
         known=interface.types if interface else None,
     )
+    if interface and interface.shim is not None and canonical is None:
+        arguments[tool].input = explicit_input(interface.shim, interface.shim, "file")
     redirects = _input_redirects(parsed, options.primary)
     extra = [found for _, found in redirects] + _extra_inputs(options)
     if interface:
         extra += [explicit_input(path, path, kind) for path, kind in interface.extra_inputs(arguments)]
     mapping = map_inputs(arguments, extra, options.mapping, directory)
-    command = _mapped_text(parsed, arguments, redirects, mapping)
-    canonical = interface.canonical_of([word.literal for word, _ in words]) if interface else None
-    if canonical is not None:
+    executables = _executables(arguments, mapping)
+    if canonical is None:
+        command = _mapped_text(parsed, arguments, redirects, mapping)
+    else:
         command = canonical.code(mapping)
+        executables += [mapping.pin_of[path] for path in canonical.executables if path in mapping.pin_of]
     redirect = redirect_target(parsed)
     target = None if redirect is None else redirect.target.literal
     targets = result_targets(interface.results if interface else {}, options.captures, target)
@@ -119,12 +128,12 @@ def prepare_step(
     code = bash_code(
         "".join(f"{prologue}; " for prologue in options.prologues) + command,
         targets=targets,
-        executables=list(dict.fromkeys(_executables(arguments, mapping))),
+        executables=list(dict.fromkeys(executables)),
         metavariables=options.metavariables,
         directories=_directories_to_make(target, parsed, inputs),
     )
     environment = _environment(options, interface)
-    transformation, small = _transformation(options, code, inputs, environment, targets, canonical)
+    transformation, small = _transformation(options, code, inputs, environment, targets, canonical, mapping)
     return PreparedStep(command, code, transformation, inputs, small, targets, environment)
 
 
@@ -147,23 +156,28 @@ def _argtyping_directory(option: str | None) -> str:
     return directory
 
 
-def _interface(words: list[str | None], say: Callable[[int, str], None]) -> Interface | None:
-    """Return what an interface file says; the module is loaded only where there is one."""
+def _words_of(commands: Iterable[SimpleCommand]) -> list[tuple[Word, bool]]:
+    """Return all words, each with whether it is the name of a command."""
+    return [(word, index == 0) for command in commands for index, word in enumerate(command.words)]
+
+
+def _interface(words: list[str | None], say: Callable[[int, str], None]) -> tuple[Interface | None, int]:
+    """Return what an interface file says, and the position of its tool; the module is loaded only for one.
+
+    The tool is the command word or, if that has no suffix, the first word after it that has one and is no option.
+    """
     for index, word in enumerate(words):
         if not word or (index and word.startswith("-")):
             continue
-        stem = os.path.splitext(word)[0]
-        if any(
-            os.path.isfile(base + suffix)
-            for base in (word, stem)
-            for suffix in (".SEAMLESS.yaml", ".SEAMLESS.py")
-        ):
+        stem, suffix = os.path.splitext(word)
+        bases = (word, stem) if suffix else (word,)
+        if any(os.path.isfile(base + kind) for base in bases for kind in (".SEAMLESS.yaml", ".SEAMLESS.py")):
             from .interface_files import read_interface
 
-            return read_interface(words, index, say)
-        if index and os.path.splitext(word)[1]:
-            return None
-    return None
+            return read_interface(words, index, say), index
+        if suffix:
+            break
+    return None, 0
 
 
 def _extra_inputs(options: argparse.Namespace) -> list[InputPath]:
@@ -273,7 +287,8 @@ def _transformation(
     inputs: list[InputContent],
     environment: dict[str, Any] | None,
     targets: Mapping[str, str],
-    canonical: Any,
+    canonical: CanonicalCommand | None,
+    mapping: InputMapping,
 ) -> tuple[dict[str, Any], dict[bytes, bytes]]:
     """Return the transformation dictionary, and the small buffers that it refers to."""
     from seamless.dialect_p import dumps
@@ -298,10 +313,13 @@ def _transformation(
             assert content.index_content is not None
             small[content.digest] = content.index_content
         pins[content.pin] = ["bytes" if content.kind == "file" else "mixed", None, content.digest.hex()]
-    typed = [(name, "str", dumps(value)) for name, value in options.variables.items()]
-    typed += [(f"META__{name}", "str", dumps(value)) for name, value in options.metavariables.items()]
+    variables = options.variables | {f"META__{name}": value for name, value in options.metavariables.items()}
+    try:
+        typed = [(name, "str", dumps(value)) for name, value in variables.items()]
+    except (TypeError, ValueError) as exc:
+        raise ShellError(f"the value of a variable is no text in UTF-8: {exc}") from None
     if canonical is not None:
-        typed += canonical.pins()
+        typed += canonical.pins(mapping)
     for name, celltype, buffer in typed:
         if name in pins:
             raise ShellError(

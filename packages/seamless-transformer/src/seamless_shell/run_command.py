@@ -35,11 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None, messages: Messages) -> int:
     started_s = time.monotonic()
     options = parse_run_options(argv)
-    if options.version:
-        from importlib.metadata import version
-
-        print(f"{PROGRAM} {version('seamless-transformer')}")
-        return 0
     if options.command[:1] == ["--"]:
         del options.command[0]
     if not options.command:
@@ -169,7 +164,10 @@ class _Run:
             )
         self.messages.say(1, f"bash command:\n{self.step.command}")
         try:
-            with FutureFiles(tf_checksum.hex(), self.step.targets if not self.options.scratch else {}):
+            with FutureFiles(
+                tf_checksum.hex(), self.step.targets if not self.options.scratch else {}
+            ) as future:
+                future.announce()
                 result, buffer, verdict = self._run_step(inputs)
                 self._tell(verdict, tf_checksum.hex(), result.hex(), self.scope.active.location)
                 return self._deliver(result, buffer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from .command_parser import command_parser
 from .confirmation import add_confirmation_options, answer_of
 from .errors import ShellError
 from .scope import add_scope_options
@@ -14,29 +15,24 @@ __all__ = ("parse_run_options", "run_parser")
 DESCRIPTION = (
     "Run a command as a step: its inputs are found, its outputs kept, and the second time it answers at once."
 )
-EPILOG = """\
-examples:
-  seamless-run cat a.txt                         the content of a.txt is an input
-  seamless-run -c 'sort a.txt | uniq > out.txt'  a whole command line; out.txt is the result
-
-exit codes: 0 done, or the exit code of the command when it fails; 1 anything else that is wrong;
-  2 wrong options; 130 interrupted
-"""
+EXAMPLES = (
+    ("seamless-run cat a.txt", "the content of a.txt is an input"),
+    ("seamless-run -c 'sort a.txt | uniq > out.txt'", "a whole command line; out.txt is the result"),
+)
+EXIT_CODES = (
+    (0, "done"),
+    (1, "wrong input or set-up; or the command's own code"),
+    (2, "wrong usage; or the command's own code"),
+    (130, "interrupted"),
+)
 _VARIABLE_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _VARIABLE_REST = _VARIABLE_START + "0123456789"
 
 
 def run_parser(program: str = "seamless-run") -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(
-        program,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        usage="%(prog)s [options] command [argument ...]\n       %(prog)s [options] -c 'command line'",
-    )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser = command_parser(program, DESCRIPTION, examples=EXAMPLES, exit_codes=EXIT_CODES)
+    parser.usage = "%(prog)s [options] command [argument ...]\n       %(prog)s [options] -c 'command line'"
     say = parser.add_argument_group("what is said")
     say.add_argument("-v", dest="verbosity", action="count", default=0, help="say more; up to -vvv")
     say.add_argument("-q", dest="quiet", action="store_true", help="say nothing but errors")

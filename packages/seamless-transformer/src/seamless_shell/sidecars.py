@@ -78,8 +78,8 @@ def sidecar_target(path: str) -> str:
     import os
 
     target = path.rstrip("/")
-    if os.path.basename(target) in (".", ".."):  # noqa: PTH119 (pathlib costs a command 8 ms)
-        target = os.path.abspath(path)  # noqa: PTH100
+    if os.path.basename(target) in (".", ".."):
+        target = os.path.abspath(path)
     if not target.rstrip("/"):
         raise ShellError(
             "the root directory has no place for sidecars beside it", hint="name a directory in it"

@@ -26,6 +26,7 @@ OPERATORS = " \t\n;&|<>()"
 SPECIAL_IN_WORD = (
     "|&;<>()$`\\\"'#~!{}"  # wildcards are not among them: bash expands those after the variables
 )
+SPECIAL_PARAMETERS = "$?!#@*-0123456789"
 SPECIAL_IN_QUOTES = '$`\\"'
 SPECIAL_IN_DOCUMENT = "$`\\"
 SETTING_COMMANDS = (
@@ -250,6 +251,9 @@ class _Reader:
                 self._braces()
         elif following == "(":
             self._nested(2, ")", arithmetic=self.line.startswith("$((", self.at))
+        elif following and following in SPECIAL_PARAMETERS:
+            self._copy(2)
+            self.n_bare = 0
         elif following == "'" and special == SPECIAL_IN_WORD:
             self._copy(2)
             while self.at < len(self.line) and self.line[self.at] != "'":
@@ -279,11 +283,17 @@ class _Reader:
     def _variable(self, name: str, size: int, special: str) -> None:
         value = self.values.get(name)
         if value is None or (self.in_backticks and any(c in SPECIAL_IN_WORD for c in value)):
-            self._copy(size)
+            if self.line.startswith("$", self.at + size) and size == len(name) + 1:
+                self.out.append(f"${{{name}}}")  # lest the value of what follows become part of the name
+                self.at += size
+            else:
+                self._copy(size)
             self.n_bare = 0
             return
         self.at += size
         in_word = special == SPECIAL_IN_WORD
+        if in_word and self.out[self.word_start :] == ["~"]:
+            self.out[-1] = "\\~"  # before a variable it means itself
         for character in value:
             if in_word and character.isspace():
                 self._end_word(False)
@@ -292,6 +302,9 @@ class _Reader:
             else:
                 self.out.append("\\" + character if character in special else character)
                 self.n_bare += in_word
+        if in_word and len(self.out) == self.word_start and self.line.startswith(("#", "~"), self.at):
+            self.out.append("\\")  # what did not begin a word would now
+            self._copy(1)
 
     def _begin_document(self) -> None:
         """Read `<<WORD` or `<<-WORD`; its text comes after the end of the line."""

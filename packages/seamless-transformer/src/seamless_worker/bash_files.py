@@ -48,6 +48,8 @@ class WrittenInputs:
 
     variables: dict[str, str] = field(default_factory=dict)
     links: list[tuple[str, Path, tuple[int, int, int]]] = field(default_factory=list)
+    in_directories: dict[str, Checksum] = field(default_factory=dict)
+    """Files that came with a directory, by their path."""
 
     def changed_links(self) -> list[str]:
         """Return the pins whose stored file was changed since."""
@@ -55,13 +57,13 @@ class WrittenInputs:
 
 
 def write_inputs(pins: Iterable[Pin], request: StepRequest, directory: Path) -> WrittenInputs:
-    """Write all pins below `directory`.
+    """Write all pins below `directory`; a file that is an input and part of another one, a directory, once.
 
     Raises InputFileError for an impossible name, PinValueError for a value that is no file content,
     CacheMissError for a missing buffer.
     """
     written = WrittenInputs()
-    for pin in pins:
+    for pin in sorted(pins, key=lambda pin: pin.filesystem_mode != "directory"):
         if pin.checksum is not None:  # a null pin is no file and no variable
             _write_pin(pin, pin.checksum, request, directory, written)
     return written
@@ -72,6 +74,8 @@ def _write_pin(
 ) -> None:
     name = pin.name
     parts = _checked_parts(name)
+    if name in written.in_directories and written.in_directories[name] == checksum:
+        return
     path = pin_path(pin, request)
     form = _compression(pin)
     if form is not None:
@@ -85,7 +89,7 @@ def _write_pin(
         return
     tree_celltype = pin.filesystem_celltype or pin.celltype
     if pin.filesystem_mode == "directory" or tree_celltype in ("folder", "deepfolder"):
-        _write_tree(pin, parts, request, directory)
+        _write_tree(pin, parts, request, directory, written)
         if _VARIABLE_NAME.match(name):
             written.variables[name] = name
         return
@@ -179,7 +183,9 @@ def _write_array(
         _write_file(pin.name, parts, buffer.parts, directory)
 
 
-def _write_tree(pin: Pin, parts: tuple[str, ...], request: StepRequest, directory: Path) -> None:
+def _write_tree(
+    pin: Pin, parts: tuple[str, ...], request: StepRequest, directory: Path, written: WrittenInputs
+) -> None:
     index = read_index(pin, "deepfolder", request)
     _make_parents(pin.name, (*parts, ""), directory)
     for relative, checksum in index.items():
@@ -190,6 +196,7 @@ def _write_tree(pin: Pin, parts: tuple[str, ...], request: StepRequest, director
             _copy_file(name, file_parts, stored, directory)
         else:
             _write_file(name, file_parts, request.read_buffer(checksum).parts, directory)
+        written.in_directories[name] = checksum
 
 
 def _checked_parts(name: str, *, shown: str | None = None) -> tuple[str, ...]:
