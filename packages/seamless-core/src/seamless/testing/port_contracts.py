@@ -19,13 +19,13 @@ import pytest
 
 from seamless import Buffer, Checksum
 from seamless.errors import FileChanged, ResultConflict, StepError
-from seamless.ports import BufferStore, Executor, ResultCache
+from seamless.ports import BufferStore, Executor, ResultCache, RunningSteps
 from seamless.step import StepRequest
 
 if TYPE_CHECKING:
     from seamless_store.layout import Form
 
-__all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract")
+__all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract", "RunningStepsContract")
 
 
 def _buffer_of(text: str) -> Buffer:
@@ -298,3 +298,37 @@ class _RequestOf:
 
     def __call__(self, code: str, **arguments: object) -> StepRequest:
         raise NotImplementedError
+
+
+class RunningStepsContract:
+    """Give a fixture `running`: a RunningSteps that no other process uses."""
+
+    def test_it_fills_the_port(self, running: RunningSteps) -> None:
+        assert isinstance(running, RunningSteps)
+
+    def test_nobody_runs_a_step_that_was_not_announced(self, running: RunningSteps) -> None:
+        assert running.holder(ABSENT) is None
+        assert running.request_cancel(ABSENT) == "not-running"
+
+    def test_an_announced_step_has_a_holder_while_it_runs(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "a test") as announcement:
+            assert not announcement.runs_elsewhere
+            holder = running.holder(ABSENT)
+            assert holder is not None
+            assert (holder.what, holder.is_alive, holder.is_here) == ("a test", True, True)
+        assert running.holder(ABSENT) is None
+
+    def test_a_cancellation_reaches_this_run_and_no_later_one(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "first") as first:
+            assert not first.cancel_requested()
+            assert running.request_cancel(ABSENT) == "canceled"
+            assert first.cancel_requested()
+        with running.announce(ABSENT, "second") as second:
+            assert not second.cancel_requested()
+
+    def test_one_process_may_run_a_step_twice_at_once(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "first") as first, running.announce(ABSENT, "second") as second:
+            assert (first.runs_elsewhere, second.runs_elsewhere) == (False, False)
+            running.request_cancel(ABSENT)
+            assert (first.cancel_requested(), second.cancel_requested()) == (True, True)
+        assert running.holder(ABSENT) is None
