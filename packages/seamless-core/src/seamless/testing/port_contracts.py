@@ -39,14 +39,23 @@ def _checksum_of(text: str) -> Checksum:
 
 
 def _write_file(path: Path, content: bytes, form: Form | None) -> Path:
-    import gzip
+    if form == "gz":
+        import gzip
 
-    import zstandard
-
-    if form is not None:
-        content = gzip.compress(content) if form == "gz" else zstandard.compress(content)
+        content = gzip.compress(content)
+    elif form == "zst":
+        content = _as_zstandard(content)
     path.write_bytes(content)
     return path
+
+
+def _as_zstandard(content: bytes) -> bytes:
+    """Return a Zstandard frame of raw blocks (RFC 8878, section 3.1.1): no compressor is needed to write one."""
+    blocks = [content[start : start + 0x4000] for start in range(0, len(content), 0x4000)] or [b""]
+    frame = b"\x28\xb5\x2f\xfd" + b"\x80\x28" + len(content).to_bytes(4, "little")
+    for number, block in enumerate(blocks, 1):
+        frame += (len(block) << 3 | (number == len(blocks))).to_bytes(3, "little") + block
+    return frame
 
 
 ABSENT = _checksum_of("never stored")
