@@ -25,7 +25,7 @@ if [ "$((${BASH_VERSINFO[0]} * 100 + ${BASH_VERSINFO[1]}))" -lt 404 ]; then
     echo "seamless-mode: needs bash 4.4 or later, and this is bash $BASH_VERSION." >&2
     return 1 2>/dev/null || exit 1
 fi
-if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+if ! (return 0 2>/dev/null); then
     echo "seamless-mode: this file is to be sourced: source seamless-mode-bind.sh; seamless-mode-bind" >&2
     exit 2
 fi
@@ -157,7 +157,8 @@ _seamless_mode_key_enter() { # the argument is `$_`, which so keeps its value
     if [[ -o histexpand && ($READLINE_LINE == *"${_sm_characters:0:1}"* || $READLINE_LINE == "${_sm_characters:1:1}"*) ]]; then
         local _sm_expanded
         if ! _sm_expanded=$(builtin history -p -- "$READLINE_LINE" 2>/dev/null); then
-            return "$_sm_status" # bash says why
+            _seamless_mode_at_prompt=1 # bash says why, and asks again
+            return "$_sm_status"
         elif [[ $_sm_expanded != "$READLINE_LINE" ]]; then
             if shopt -q histverify; then
                 _seamless_mode_at_prompt=1 # bash expands it and asks again

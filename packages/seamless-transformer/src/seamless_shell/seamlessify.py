@@ -12,26 +12,27 @@ from __future__ import annotations
 import os
 import sys
 
+from .typed_line import OPERATORS, quoted_word, read_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing or collections.abc would cost more than the rest
     from collections.abc import Mapping, Sequence
-
-from .typed_line import OPERATORS, quoted_word, read_line
 
 __all__ = ("main", "seamlessify")
 
 SEPARATOR = "@@@"
 VALUE_PREFIX = "_SEAMLESSIFY_VALUE_"
 
-LEFT_ALONE = frozenset(
-    # file management, installing, looking at things
+TOOLS = (
     "cd rm ls mv cp exit source echo function set unset let export man printenv conda mamba pip apt more less time "
-    "code nano vi emacs gedit vim nvim top htop tmux screen ssh su sudo "
-    # what acts on the shell itself and would be lost in another process
+    "code nano vi emacs gedit vim nvim top htop tmux screen ssh su sudo"
+)
+ACTING_ON_THE_SHELL = (  # lost in another process
     "alias bind break builtin caller compgen complete compopt continue declare dirs disown enable eval exec fc "
     "getopts hash help history jobs kill local logout mapfile popd pushd pwd read readarray readonly return shift "
-    "shopt suspend times trap type typeset ulimit umask unalias wait".split()
+    "shopt suspend times trap type typeset ulimit umask unalias wait"
 )
+LEFT_ALONE = frozenset(f"{TOOLS} {ACTING_ON_THE_SHELL}".split())
 PROGRAM_OF_ONE_LETTER = "r"
 
 USAGE = """\
@@ -100,7 +101,7 @@ def _is_left_alone(text: str) -> bool:
 
 def _names_of_variables(options: Sequence[str]) -> list[str]:
     """Return the names that `--var` and `--metavar` define: their values are those given there."""
-    given = [value for option, value in zip(options, options[1:]) if option in ("--var", "--metavar")]
+    given = [options[n] for n in range(1, len(options)) if options[n - 1] in ("--var", "--metavar")]
     given += [o.partition("=")[2] for o in options if o.startswith(("--var=", "--metavar="))]
     return [definition.partition("=")[0] for definition in given]
 

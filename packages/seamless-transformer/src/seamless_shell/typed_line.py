@@ -108,7 +108,7 @@ class _Reader:
         word_start, self.word_start, self.n_bare = self.word_start, len(self.out), 0
         self.depth += 1
         in_word = setting = False
-        while self.at < len(self.line) and not (character := self.line[self.at]) == closer:
+        while self.at < len(self.line) and (character := self.line[self.at]) != closer:
             if character in OPERATORS:
                 self._end_word(arithmetic)
                 in_word = False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
 import select
-import signal
+import shlex
 import struct
 import subprocess
 import sys
@@ -21,11 +22,10 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "seamless-mode-bind.sh"
 PATIENCE_S = 20.0
 FAKE_SEAMLESS_RUN = """\
 #!{python}
-import json, sys
+import json, os, sys
 with open({calls!r}, "a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
-print("fake" + " run")
-sys.exit(7)
+sys.exit(int(os.environ.get("FAKE_EXIT_CODE", "0")))
 """
 
 
@@ -36,7 +36,8 @@ class Terminal:
         self.folder = folder
         self.screen = ""
         self.n_commands = 1
-        self._unread = b""
+        self.enter = "\r"
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 400, 0, 0))
         self._process = subprocess.Popen(
@@ -62,46 +63,48 @@ class Terminal:
         before, _, self.screen = self.screen.partition(text)
         return before
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            self._read_until(deadline, "the condition", 0.02)
-
     def wait_for_prompt(self) -> str:
         return self.wait_for(f"p{self.n_commands}> ")
 
     def run(self, *lines: str) -> str:
-        """Type the lines of one command, wait for the next prompt, return what was shown."""
+        """Type the lines of one command, wait for the next prompt, return what was shown.
+
+        Without lines: press Enter after what was typed before.
+        """
         self.n_commands += 1
+        lines = lines or ("",)
         for line in lines:
-            self.type(line + "\r")
+            self.type(line + self.enter)
         return self.wait_for_prompt()
 
     def value(self, text: str) -> str:
-        """Return what the text in double quotes expands to, without a trace in the history."""
-        file = self.folder / "value"
-        self.run(f' echo "{text}" > value; HISTFILE= history -d -1 2> /dev/null')
-        return file.read_text().removesuffix("\n")
+        """Return what the text in double quotes expands to."""
+        self.run(f'echo "{text}" > value')
+        return (self.folder / "value").read_text().removesuffix("\n")
+
+    def output_of(self, command: str) -> str:
+        """Return what a command of the shell itself prints."""
+        self.run(f"eval {shlex.quote(command)} &> output")
+        return (self.folder / "output").read_text()
+
+    def history(self) -> list[str]:
+        """Return the history, oldest first, without this question."""
+        self.run("history -w seen")
+        return (self.folder / "seen").read_text().splitlines()[:-1]
 
     def close(self) -> None:
-        os.killpg(self._process.pid, signal.SIGHUP)
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()  # SIGHUP that comes between two prompts waits for a key
+        self._process.wait()
         os.close(self._master)
 
-    def _read_until(self, deadline: float, awaited: str, patience_s: float = 1.0) -> None:
+    def _read_until(self, deadline: float, awaited: str) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"waited {PATIENCE_S} s for {awaited}; the screen shows\n{self.screen}")
-        if select.select([self._master], [], [], patience_s)[0]:
+        if select.select([self._master], [], [], 1.0)[0]:
             try:
-                self._unread += os.read(self._master, 65536)
+                self.screen += self._decoder.decode(os.read(self._master, 65536))
             except OSError as exc:
                 pytest.fail(f"the shell has ended while waiting for {awaited}: {exc}\n{self.screen}")
-            self.screen += self._unread.decode(errors="replace")
-            self._unread = b""
 
 
 @pytest.fixture
@@ -143,7 +146,9 @@ def new_terminal(tmp_path: Path, shell_environment: dict[str, str]) -> Iterator[
         file = tmp_path / "bashrc"
         file.write_text("\n".join(("PS1='p\\#> '", *startup, "")))
         terminal = Terminal(
-            folder, shell_environment | environment, [*argv, "--noprofile", "--rcfile", str(file), "-i"]
+            folder,
+            {**shell_environment, **(environment or {})},
+            ["bash", "--noprofile", "--rcfile", str(file), "-i"],
         )
         terminals.append(terminal)
         terminal.wait_for_prompt()
@@ -152,6 +157,11 @@ def new_terminal(tmp_path: Path, shell_environment: dict[str, str]) -> Iterator[
     yield start
     for terminal in terminals:
         terminal.close()
+
+
+@pytest.fixture
+def script() -> Path:
+    return SCRIPT
 
 
 @pytest.fixture
