@@ -20,10 +20,11 @@ from seamless.embedded import (
     CacheDirectoryError,
     EmbeddedBufferStore,
     cache_directory,
+    memory_set,
     open_embedded,
     set_from_environment,
 )
-from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract
+from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract, RunningStepsContract
 
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
@@ -49,6 +50,20 @@ class TestEmbeddedResultCache(ResultCacheContract):
     @pytest.fixture
     def results(self, embedded):
         return embedded.results
+
+
+class TestEmbeddedRunningSteps(RunningStepsContract):
+    @pytest.fixture
+    def running(self, embedded):
+        return embedded.running
+
+
+def test_memory_and_a_directory_that_cannot_be_written_announce_nothing(tmp_path, monkeypatch):
+    open_embedded(tmp_path / "cache").close()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    read_only = open_embedded(tmp_path / "cache")
+    assert (memory_set().running, read_only.running) == (None, None)
+    read_only.close()
 
 
 def start(

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .active import ActiveSet
 from .buffer import Buffer
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from seamless_store.buffer_directory import BufferDirectory
     from seamless_store.layout import Form
     from seamless_store.results_database import ResultsDatabase
+    from seamless_store.running_steps import Announcement, RunningSteps
     from seamless_store.write_behind import WriteBehind
+
+    from .step import StepHolder
 
 __all__ = (
     "CacheDirectoryError",
     "EmbeddedBufferStore",
     "EmbeddedResultCache",
+    "EmbeddedRunningSteps",
     "cache_directory",
     "embedded_directory",
     "memory_set",
@@ -114,6 +118,7 @@ def open_embedded(
         location=str(workdir),
         stage=stage,
         substage=substage,
+        running=EmbeddedRunningSteps(workdir) if writable else None,
     )
 
 
@@ -315,3 +320,43 @@ class EmbeddedResultCache:
     def close(self) -> None:
         self._behind.close()
         self._database.close()
+
+
+class EmbeddedRunningSteps:
+    """The leases beside the buffers."""
+
+    def __init__(self, workdir: Path) -> None:
+        self._workdir = workdir
+        self._opened: RunningSteps | None = None
+
+    @property
+    def _steps(self) -> RunningSteps:
+        if self._opened is None:
+            from seamless_store.running_steps import RunningSteps
+
+            self._opened = RunningSteps(self._workdir)
+        return self._opened
+
+    def announce(self, transformation: Checksum, what: str) -> Announcement:
+        return self._steps.announce(transformation.bytes(), what)
+
+    def holder(self, transformation: Checksum) -> StepHolder | None:
+        from seamless_store.leases import Liveness
+
+        from .step import StepHolder
+
+        entry = self._steps.holder(transformation.bytes())
+        if entry is None:
+            return None
+        lease = entry.lease
+        return StepHolder(
+            lease.host,
+            lease.pid,
+            entry.what,
+            lease.nonce,
+            is_alive=lease.liveness() is Liveness.ALIVE,
+            is_here=lease.is_of_this_process(),
+        )
+
+    def request_cancel(self, transformation: Checksum) -> Literal["canceled", "not-running"]:
+        return self._steps.request_cancel(transformation.bytes())

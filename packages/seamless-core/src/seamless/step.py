@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .buffer import Buffer
     from .checksum import Checksum
 
-__all__ = ("ResourceUsage", "SourceLocation", "StepOutcome", "StepOutput", "StepRequest")
+__all__ = ("ResourceUsage", "SourceLocation", "StepHolder", "StepOutcome", "StepOutput", "StepRequest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,19 @@ class StepOutcome:
     usage: ResourceUsage
     attachments: tuple[Buffer, ...] = field(default=())
     """Buffers that the result refers to: the leaves of a deepcell or folder."""
+
+
+class StepHolder(NamedTuple):
+    """A process that runs a step.
+
+    what: it says it is doing. nonce: of this one announcement.
+    is_alive: False means that nobody can tell (another machine, another container); a dead process holds nothing.
+    is_here: it is this very process.
+    """
+
+    host: str
+    pid: int
+    what: str
+    nonce: str
+    is_alive: bool
+    is_here: bool

@@ -47,6 +47,7 @@ def open_destination(scope: Scope, destination: str | None, *, action: str, writ
     Raises ShellError when there is none, StoreError when it cannot be used.
     """
     from seamless_store.buffer_directory import BufferDirectory
+    from seamless_store.errors import StoreMissing
     from seamless_store.layout import MARKER
 
     if destination is not None:
@@ -68,4 +69,10 @@ def open_destination(scope: Scope, destination: str | None, *, action: str, writ
     root = cache_root()
     assert root is not None  # has_cluster says so
     name = working_directory(root, scope.project, scope.subproject, scope.stage)
-    return Destination(BufferDirectory(name, writable=writable), name)
+    try:
+        return Destination(BufferDirectory(name, writable=writable), name)
+    except StoreMissing:
+        raise ShellError(
+            f"There is no cache {name!r}: nothing was ever stored there",
+            hint="check SEAMLESS_CACHE, --project and --stage",
+        ) from None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from seamless_store.layout import Form
 
-__all__ = ("HashedFile", "hash_descriptor", "hash_file", "hash_files")
+__all__ = ("HashedFile", "hash_as", "hash_file", "hash_files")
 
 READ_BYTES = 256 * 1024  # stays in the processor's cache between read and hash
 THREADS_FROM_BYTES = 8 * 1024 * 1024  # below, starting a thread costs more than it saves
@@ -44,25 +44,28 @@ class HashedFile(NamedTuple):
 
 
 def hash_file(path: str) -> HashedFile:
-    """Return the checksum and length of the file.
+    """Return the checksum and length of the file; its name tells whether it is compressed.
 
     Raises OSError as open() does, ShellError for a fifo, socket or device, for a file that changes meanwhile, and
     for a damaged compressed file.
     """
+    return hash_as(path, split_compression(path)[1])
+
+
+def hash_as(path: str, compression: Form | None) -> HashedFile:
+    """Do what `hash_file` does for a file of this compression, whatever its name. None: the bytes as they are."""
     fd = os.open(path, _OPEN)
     try:
-        return hash_descriptor(fd, path)
+        return _hash_descriptor(fd, path, compression)
     finally:
         os.close(fd)
 
 
-def hash_descriptor(fd: int, path: str) -> HashedFile:
-    """Do what `hash_file` does with an open file, from its start; `path` names it and tells the compression."""
+def _hash_descriptor(fd: int, path: str, compression: Form | None) -> HashedFile:
     before = os.fstat(fd)
     if not stat_module.S_ISREG(before.st_mode):
         _refuse(path, before.st_mode)
     key = file_key(before)
-    compression = split_compression(path)[1]
     if compression is None:
         digest, length = _hash_plain(fd, key[2])
     else:
@@ -103,7 +106,7 @@ def _outcome(path: str, large: list[tuple[int, int]], index: int) -> HashedFile 
         try:
             size_bytes = os.fstat(fd).st_size
             if size_bytes < LARGE_BYTES:
-                return hash_descriptor(fd, path)
+                return _hash_descriptor(fd, path, split_compression(path)[1])
         finally:
             os.close(fd)
     except (OSError, ShellError) as exc:

@@ -9,7 +9,15 @@ from __future__ import annotations
 import itertools
 import os
 
-__all__ = ("atomic_write", "discard", "is_temporary", "open_temporary", "sweep_temporaries", "sync_directory")
+__all__ = (
+    "atomic_write",
+    "discard",
+    "is_temporary",
+    "open_temporary",
+    "sweep_temporaries",
+    "sync_directory",
+    "temporary_path",
+)
 
 SWEEP_AGE_S = 60.0  # a younger file may not be locked yet
 _PREFIX = ".seamless-"
@@ -50,8 +58,7 @@ def open_temporary(directory: str) -> tuple[int, str]:
     import fcntl
 
     while True:
-        name = f"{_PREFIX}{os.getpid():x}-{next(_serial):x}-{os.urandom(4).hex()}{_SUFFIX}"
-        path = os.path.join(directory, name)
+        path = temporary_path(directory)
         try:
             fd = os.open(path, _CREATE, 0o666)
         except FileExistsError:
@@ -61,6 +68,12 @@ def open_temporary(directory: str) -> tuple[int, str]:
         except OSError:  # no locks on this file system: then nobody will take it for stale either
             pass
         return fd, path
+
+
+def temporary_path(directory: str) -> str:
+    """Return a path in `directory` that nobody uses, for something that is made whole at once, such as a link."""
+    name = f"{_PREFIX}{os.getpid():x}-{next(_serial):x}-{os.urandom(4).hex()}{_SUFFIX}"
+    return os.path.join(directory, name)
 
 
 def is_temporary(name: str) -> bool:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from seamless.step import StepOutcome, StepRequest
 
 from . import driver
+from .cancellation import cancel
 from .counters import counting
 from .failure import Failure
 from .input_reading import input_reader
 from .recording import record_outcome
 from .running_steps import RunningStep, running_steps
+from .shared_runs import StepTurn, is_announced
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -70,7 +72,7 @@ def run_here(transformation: Transformation, run: Run | None) -> bool:
 
 
 def _submit(transformation: Transformation, step: RunningStep, executor: Executor) -> bool:
-    request = _request(transformation, step)
+    request = _request(transformation, step, lambda: step.stopping)
     step.stop_elsewhere = lambda: executor.cancel(request)
     future = executor.submit(request)
     future.add_done_callback(lambda done: _delivered(transformation, step, done))
@@ -91,21 +93,44 @@ def _delivered(transformation: Transformation, step: RunningStep, future: Future
 
 
 def _run_inline(transformation: Transformation, step: RunningStep) -> bool:
+    definition = transformation._definition
+    turn = StepTurn(
+        step.tf_checksum,
+        transformation._active,
+        what=f"step {definition.name!r}",
+        announce=is_announced(definition.language),
+        cancelled=lambda: step.stopping,
+    )
+    with turn:
+        result = turn.known
+        if result is not None:
+            counting.add("shared")
+            _end(step, lambda each: each._succeed(result))
+            return True
+        return _conclude(transformation, step, _outcome(transformation, step, turn))
+
+
+def _outcome(
+    transformation: Transformation, step: RunningStep, turn: StepTurn
+) -> StepOutcome | BaseException:
     from seamless_worker.run import run_step
 
+    def is_unwanted() -> bool:
+        if not step.stopping and turn.cancel_requested():
+            cancel(transformation, recursive=False)
+        return step.stopping
+
     former = running_steps.enter(step)
-    outcome: StepOutcome | BaseException
     try:
-        outcome = run_step(_request(transformation, step))
+        return run_step(_request(transformation, step, is_unwanted))
     except Exception as exc:
-        outcome = exc
+        return exc
     except BaseException as exc:
         if threading.current_thread() is threading.main_thread():
             raise
-        outcome = exc  # Ctrl-C goes to the main thread only: here the step's own code raised it
+        return exc  # Ctrl-C goes to the main thread only: here the step's own code raised it
     finally:
         running_steps.leave(former)
-    return _conclude(transformation, step, outcome)
 
 
 def _give_back(step: RunningStep) -> None:
@@ -166,10 +191,11 @@ def _end(step: RunningStep, conclude: Callable[[Transformation], None]) -> None:
 def request_again(transformation: Transformation) -> StepRequest:
     """Return the request of a step that has ended, to run it once more."""
     assert transformation._tf is not None
-    return _request(transformation, RunningStep(transformation._tf, transformation, None))
+    step = RunningStep(transformation._tf, transformation, None)
+    return _request(transformation, step, lambda: step.stopping)
 
 
-def _request(transformation: Transformation, step: RunningStep) -> StepRequest:
+def _request(transformation: Transformation, step: RunningStep, cancelled: Callable[[], bool]) -> StepRequest:
     definition = transformation._definition
     active = transformation._active
     at_hand = {buffer.get_checksum(): buffer for buffer in transformation._buffers}
@@ -192,7 +218,7 @@ def _request(transformation: Transformation, step: RunningStep) -> StepRequest:
         read_buffer=input_reader(active, at_hand.get, last_resort=last_resort),
         read_path=active.buffers.path,
         location=definition.location,
-        cancelled=lambda: step.stopping,
+        cancelled=cancelled,
     )
 
 

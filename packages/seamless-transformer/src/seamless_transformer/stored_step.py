@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamless.checksum import Checksum
@@ -19,12 +20,15 @@ from .counters import counting
 from .identity import identity_text
 from .input_reading import input_reader
 from .recording import record_outcome
+from .shared_runs import StepTurn, is_announced
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from seamless.active import ActiveSet
     from seamless.buffer import Buffer
     from seamless.ports import Executor
-    from seamless.step import ResourceUsage, StepOutcome, StepOutput
+    from seamless.step import ResourceUsage, StepHolder, StepOutcome, StepOutput
 
 __all__ = ("FinishedStep", "NotATransformation", "check_transformation", "look_up", "run_transformation")
 
@@ -70,8 +74,14 @@ def run_transformation(
     read_input: Callable[[Checksum], Buffer | None] | None = None,
     output: StepOutput | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    waiting: Callable[[StepHolder], object] | None = None,
+    announce: bool | None = None,
+    around: Callable[[Callable[[], bool]], AbstractContextManager[object]] | None = None,
 ) -> FinishedStep:
     """Run the step, whether or not its result is known, and record what it gave.
+
+    If another process that shares the cache runs it at the moment, this one waits for that result; without `scratch`,
+    its buffer must be at hand then.
 
     transformation: pins and dunder keys; those outside the identity (`__meta__`, `__env__`, pins called `META__*`)
         count for the run only.
@@ -80,6 +90,10 @@ def run_transformation(
     read_input: asked first for inputs; those that it gives are stored.
     output: gets what a command prints, while it runs.
     cancelled: asked now and then; a step for which it turned true is not recorded.
+    waiting: told which process is waited for; what it raises ends the wait.
+    announce: let other processes know that this one runs the step, and wait for theirs. None: if it is a bash step.
+    around: called with what tells whether another process asks to stop the step; entered while the step runs. A
+        command needs none, it is stopped anyway.
 
     Raises StepError when the step fails, whose `exception` is a SeamlessStreamTransformationError when a command
     does; CacheMissError when an input is missing; CancelledError; NotATransformation; UnsupportedLanguage.
@@ -98,29 +112,47 @@ def run_transformation(
         return buffer
 
     meta = transformation.get("__meta__") or {}
-    request = StepRequest(
-        tf_checksum=tf_checksum,
-        transformation=transformation,
-        read_buffer=input_reader(
-            active,
-            at_hand,
-            last_resort=_recompute_in(active)
-            if allow_input_fingertip or meta.get("allow_input_fingertip")
-            else None,
-        ),
-        read_path=active.buffers.path,
-        cancelled=cancelled,
-        output=output,
-    )
     executor = None if meta.get("local") is True else active.executor
     entered = active.work.enter()
     try:
-        outcome = _run(request, executor)
-        if cancelled():
-            raise _cancellation(tf_checksum)
-        result = record_outcome(
-            active, tf_checksum, outcome, text=text, inputs=_unstored(given, active), scratch=scratch
+        turn = StepTurn(
+            tf_checksum,
+            active,
+            what=f"{transformation['__language__']} step",
+            announce=is_announced(transformation["__language__"]) if announce is None else announce,
+            cancelled=cancelled,
+            accept=lambda result: scratch or find_buffer(result, active) is not None,
+            waiting=waiting,
         )
+        with turn:
+            if turn.known is not None:
+                counting.add("shared")
+                return FinishedStep(tf_checksum, turn.known, find_buffer(turn.known, active), False, None)
+
+            def is_unwanted() -> bool:
+                return cancelled() or turn.cancel_requested()
+
+            request = StepRequest(
+                tf_checksum=tf_checksum,
+                transformation=transformation,
+                read_buffer=input_reader(
+                    active,
+                    at_hand,
+                    last_resort=_recompute_in(active)
+                    if allow_input_fingertip or meta.get("allow_input_fingertip")
+                    else None,
+                ),
+                read_path=active.buffers.path,
+                cancelled=is_unwanted,
+                output=output,
+            )
+            with nullcontext() if around is None else around(turn.cancel_requested):
+                outcome = _run(request, executor)
+            if is_unwanted():
+                raise _cancellation(tf_checksum)
+            result = record_outcome(
+                active, tf_checksum, outcome, text=text, inputs=_unstored(given, active), scratch=scratch
+            )
     finally:
         if entered:
             active.work.leave()

@@ -19,13 +19,13 @@ import pytest
 
 from seamless import Buffer, Checksum
 from seamless.errors import FileChanged, ResultConflict, StepError
-from seamless.ports import BufferStore, Executor, ResultCache
+from seamless.ports import BufferStore, Executor, ResultCache, RunningSteps
 from seamless.step import StepRequest
 
 if TYPE_CHECKING:
     from seamless_store.layout import Form
 
-__all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract")
+__all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract", "RunningStepsContract")
 
 
 def _buffer_of(text: str) -> Buffer:
@@ -39,14 +39,23 @@ def _checksum_of(text: str) -> Checksum:
 
 
 def _write_file(path: Path, content: bytes, form: Form | None) -> Path:
-    import gzip
+    if form == "gz":
+        import gzip
 
-    import zstandard
-
-    if form is not None:
-        content = gzip.compress(content) if form == "gz" else zstandard.compress(content)
+        content = gzip.compress(content)
+    elif form == "zst":
+        content = _as_zstandard(content)
     path.write_bytes(content)
     return path
+
+
+def _as_zstandard(content: bytes) -> bytes:
+    """Return a Zstandard frame of raw blocks (RFC 8878, section 3.1.1): no compressor is needed to write one."""
+    blocks = [content[start : start + 0x4000] for start in range(0, len(content), 0x4000)] or [b""]
+    frame = b"\x28\xb5\x2f\xfd" + b"\x80\x28" + len(content).to_bytes(4, "little")
+    for number, block in enumerate(blocks, 1):
+        frame += (len(block) << 3 | (number == len(blocks))).to_bytes(3, "little") + block
+    return frame
 
 
 ABSENT = _checksum_of("never stored")
@@ -298,3 +307,37 @@ class _RequestOf:
 
     def __call__(self, code: str, **arguments: object) -> StepRequest:
         raise NotImplementedError
+
+
+class RunningStepsContract:
+    """Give a fixture `running`: a RunningSteps that no other process uses."""
+
+    def test_it_fills_the_port(self, running: RunningSteps) -> None:
+        assert isinstance(running, RunningSteps)
+
+    def test_nobody_runs_a_step_that_was_not_announced(self, running: RunningSteps) -> None:
+        assert running.holder(ABSENT) is None
+        assert running.request_cancel(ABSENT) == "not-running"
+
+    def test_an_announced_step_has_a_holder_while_it_runs(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "a test") as announcement:
+            assert not announcement.runs_elsewhere
+            holder = running.holder(ABSENT)
+            assert holder is not None
+            assert (holder.what, holder.is_alive, holder.is_here) == ("a test", True, True)
+        assert running.holder(ABSENT) is None
+
+    def test_a_cancellation_reaches_this_run_and_no_later_one(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "first") as first:
+            assert not first.cancel_requested()
+            assert running.request_cancel(ABSENT) == "canceled"
+            assert first.cancel_requested()
+        with running.announce(ABSENT, "second") as second:
+            assert not second.cancel_requested()
+
+    def test_one_process_may_run_a_step_twice_at_once(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "first") as first, running.announce(ABSENT, "second") as second:
+            assert (first.runs_elsewhere, second.runs_elsewhere) == (False, False)
+            running.request_cancel(ABSENT)
+            assert (first.cancel_requested(), second.cancel_requested()) == (True, True)
+        assert running.holder(ABSENT) is None
