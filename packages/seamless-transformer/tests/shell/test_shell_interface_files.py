@@ -761,7 +761,6 @@ def test_a_program_decides_what_the_words_are(shell):
     ("line", "expected"),
     [("./tool.sh 5; echo more", b"5\nref\nmore\n"), ("./tool.sh 5 > /dev/null", b"")],
 )
-@pytest.mark.xfail(reason="the rest of the line is lost when its first command is canonical")
 def test_a_line_with_more_than_the_canonical_command_runs_as_it_is(printing_tool, line, expected):
     assert printing_tool.answer("seamless-run", "-c", line) == expected
 
