@@ -34,6 +34,7 @@ __all__ = (
 )
 
 _CASE_ENDS = frozenset((";;", ";&", ";;&"))
+_FLAT_KINDS = ("text", "pipeline")  # what is no nesting
 _CLOSING_WORDS = frozenset(("then", "do", "done", "fi", "else", "elif", "esac", "}"))
 _DECLARATIONS = frozenset(("alias", "declare", "eval", "export", "let", "local", "readonly", "typeset"))
 
@@ -100,7 +101,7 @@ class _Parser(ConditionScanner):
     # What commands are made of
 
     def _open(self, kind: str) -> Compound:
-        if kind != "pipeline":  # that is no nesting
+        if kind not in _FLAT_KINDS:
             self.enter(self.pos)
         node = Compound(kind, self.pos)
         self.parents.append(node)
@@ -108,7 +109,7 @@ class _Parser(ConditionScanner):
 
     def _close(self, node: Compound) -> Compound:
         self.parents.pop()
-        self.depth -= node.kind != "pipeline"
+        self.depth -= node.kind not in _FLAT_KINDS
         node.end = self.last
         return node
 

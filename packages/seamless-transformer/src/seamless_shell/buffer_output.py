@@ -108,8 +108,11 @@ def copy_buffer(
         raise ShellError(f"The buffer {digest.hex()} is not in {destination.name!r} any more")
     if verify_first and length > WHOLE_BYTES:
         _demand_true(destination, digest)
-    compressor = None if form is None else _compressor(form)
+    compressor: _Compressor | None = None
     for piece in _pieces(destination, digest, length):
+        if form is not None and compressor is None:
+            # A small one is a single piece, whose size goes into the header for readers that want it.
+            compressor = _compressor(form, len(piece) if length <= WHOLE_BYTES else -1)
         write(piece if compressor is None else compressor.compress(piece))
         progress(len(piece))
     if compressor is not None:
@@ -180,7 +183,7 @@ class _Compressor:
         raise NotImplementedError
 
 
-def _compressor(form: Form) -> _Compressor:
+def _compressor(form: Form, size_bytes: int) -> _Compressor:
     compressor: _Compressor
     if form == "gz":
         import zlib
@@ -189,7 +192,7 @@ def _compressor(form: Form) -> _Compressor:
     else:
         import zstandard
 
-        compressor = zstandard.ZstdCompressor().compressobj()  # type: ignore[assignment]
+        compressor = zstandard.ZstdCompressor().compressobj(size=size_bytes)  # type: ignore[assignment]
     return compressor
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from .errors import ShellError
 
 if TYPE_CHECKING:
-    from .bash_syntax import Word
+    from .bash_tree import ParsedCommand, Word
     from .input_mapping import InputMapping
     from .interface_members import InterfaceSource
 
-__all__ = ("CanonicalCommand", "match_canonical")
+__all__ = ("CanonicalCommand", "is_plain_command", "match_canonical")
 
 
 class CanonicalCommand:
@@ -99,6 +99,16 @@ class CanonicalCommand:
             ) from None
 
 
+def is_plain_command(parsed: ParsedCommand) -> bool:
+    """Return whether a command line is one command and its words, and nothing else: only such a one is replaced."""
+    if len(parsed.commands) != 1:
+        return False
+    only = parsed.commands[0]
+    return (
+        not (only.redirects or only.assignments) and parsed.text.strip() == parsed.text[only.start : only.end]
+    )
+
+
 def match_canonical(
     source: InterfaceSource,
     commands: Sequence[dict[str, Any]],
@@ -128,16 +138,10 @@ def _parse(source: InterfaceSource, index: int, command: dict[str, Any]) -> list
         parsed = parse_bash(text)
     except BashSyntaxError as exc:
         raise source.error(keys, f"{text!r} is no command: {exc.message}") from None
-    simple = parsed.commands[0] if len(parsed.commands) == 1 else None
-    if (
-        simple is None
-        or simple.redirects
-        or simple.assignments
-        or (simple.start, simple.end) != (0, len(text))
-    ):
+    if not is_plain_command(parsed):
         raise source.error(keys, f"expected one command and its words, not {text!r}")
     found = []
-    for word in simple.words:
+    for word in parsed.commands[0].words:
         written = text[word.start : word.end]
         name = _variable(written)
         if word.literal is None and name not in command["variables"]:

@@ -42,13 +42,13 @@ def index_directory(
     """
     import hashlib
 
-    from seamless.dialect_p import dumps
+    from seamless.dialect_p import dumps_exactly  # importing orjson would cost more than it saves
 
     paths = list_directory(path)
     names = sorted(paths)
     hashed = hash_paths([paths[name] for name in names])
     files = dict(zip(names, hashed, strict=True))
-    content = dumps({name: file.digest.hex() for name, file in files.items()})
+    content = dumps_exactly({name: file.digest.hex() for name, file in files.items()})
     return DirectoryIndex(path, files, content, hashlib.sha256(content).digest())
 
 

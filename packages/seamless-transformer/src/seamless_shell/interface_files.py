@@ -23,7 +23,8 @@ __all__ = ("Interface", "read_interface")
 class Interface:
     """What the interface files of a tool say about a command.
 
-    types: word of the command -> "value", "file" or "directory". results: `{name where the command runs: name here}`.
+    types: word -> "value", "file" or "directory", for words of the command and those that are listed.
+    results: `{name where the command runs: name here}`.
     is_complete: nothing is left to guess; the words after the tool that are not mentioned are values.
     shim: the program that runs in place of the tool.
     """
@@ -95,7 +96,7 @@ class Interface:
 
     def _types(self, words: Sequence[str | None], index: int) -> dict[str, str]:
         by_path = {_outside(self._path(entry)): kind for entry, (kind, _) in self._entries.items()}
-        types: dict[str, str] = {}
+        types = {entry: kind for entry, (kind, _) in self._entries.items()}
         for position, word in enumerate(words):
             if not word:
                 continue

@@ -91,7 +91,7 @@ def prepare_step(
     words = _words_of(pipeline)
     say(1, "First command: " + " ".join(parsed.text[word.start : word.end] for word, _ in words))
     interface, tool = _interface([word.literal for word, _ in words], say)
-    canonical = interface.canonical_of([word.literal for word, _ in words]) if interface else None
+    canonical = _canonical(interface, parsed, words)
     if canonical is not None and canonical.dummy_command is not None:
         stand_in = parse_bash(canonical.dummy_command)
         words = _words_of(stand_in.primary_pipeline())
@@ -178,6 +178,17 @@ def _interface(words: list[str | None], say: Callable[[int, str], None]) -> tupl
         if suffix:
             break
     return None, 0
+
+
+def _canonical(
+    interface: Interface | None, parsed: ParsedCommand, words: list[tuple[Word, bool]]
+) -> CanonicalCommand | None:
+    """Return the canonical command of the interface file that the line is; a line with more in it is none."""
+    if interface is None:
+        return None
+    from .canonical_commands import is_plain_command
+
+    return interface.canonical_of([word.literal for word, _ in words]) if is_plain_command(parsed) else None
 
 
 def _extra_inputs(options: argparse.Namespace) -> list[InputPath]:
@@ -268,6 +279,11 @@ def _names(content: InputContent) -> list[str]:
     return list(json.loads(content.index_content or b"{}"))
 
 
+def _overlap(path: str, other: str) -> bool:
+    """Whether one of two paths is, or lies in, the other."""
+    return f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")
+
+
 def _environment(options: argparse.Namespace, interface: Interface | None) -> dict[str, Any] | None:
     conda, docker = options.conda, options.docker
     if interface is not None:
@@ -329,8 +345,16 @@ def _transformation(
     carried: dict[str, Any] = {}
     if environment is not None:
         carried["__env__"] = keep(dumps(environment))
+    meta: dict[str, Any] = {}
     if options.direct_print:
-        carried["__meta__"] = {"__direct_print__": True}
+        meta["__direct_print__"] = True
+    rewritten = [
+        content.pin for content in inputs if any(_overlap(content.pin, target) for target in targets)
+    ]
+    if rewritten:
+        meta["writable_inputs"] = rewritten
+    if meta:
+        carried["__meta__"] = meta
     transformation = transformation_dict(
         "bash",
         "deepfolder" if targets else "bytes",

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from seamless import Buffer, Checksum
     from seamless.errors import StepError
+    from seamless.step import StepHolder
 
     from .messages import Messages
+    from .run_inputs import StepInputs
 
 __all__ = ("main",)
 
@@ -177,7 +179,7 @@ class _Run:
             print(f"Canceled transformation {tf_checksum}", file=sys.stderr)
             return EXIT_INTERRUPTED
 
-    def _run_step(self, inputs: object) -> tuple[Checksum, Buffer | None, str]:
+    def _run_step(self, inputs: StepInputs) -> tuple[Checksum, Buffer | None, str]:
         from seamless_transformer.stored_step import run_transformation
 
         finished = run_transformation(
@@ -185,10 +187,16 @@ class _Run:
             active=self.scope.active,
             scratch=self.options.scratch,
             allow_input_fingertip=self.options.fingertip,
-            read_input=inputs.read,  # type: ignore[attr-defined]
+            read_input=inputs.read,
             output=self.live.for_step(),
+            waiting=self._say_whom,
         )
         return finished.result, finished.buffer, "miss" if finished.executed else "hit"
+
+    def _say_whom(self, holder: StepHolder) -> None:
+        self.messages.say(
+            0, f"process {holder.pid} on {holder.host} runs the same step already; waiting for its result"
+        )
 
     def _deliver(self, result: Checksum, buffer: Buffer | None) -> int:
         """Show the result, or write its files."""

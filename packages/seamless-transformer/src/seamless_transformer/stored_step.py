@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from seamless.ports import Executor
     from seamless.step import ResourceUsage, StepHolder, StepOutcome, StepOutput
 
-__all__ = ("FinishedStep", "NotATransformation", "check_transformation", "look_up", "run_transformation")
+__all__ = (
+    "FinishedStep",
+    "NotATransformation",
+    "check_transformation",
+    "look_up",
+    "run_transformation",
+)
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 POLL_S = 0.05  # how often a step that runs elsewhere is asked whether it is still wanted

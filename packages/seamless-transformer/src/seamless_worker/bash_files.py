@@ -50,6 +50,8 @@ class WrittenInputs:
     links: list[tuple[str, Path, tuple[int, int, int]]] = field(default_factory=list)
     in_directories: dict[str, Checksum] = field(default_factory=dict)
     """Files that came with a directory, by their path."""
+    writable: frozenset[str] = frozenset()
+    """Inputs that the command may change, since they are among its results: copies, never links to stored files."""
 
     def changed_links(self) -> list[str]:
         """Return the pins whose stored file was changed since."""
@@ -62,7 +64,8 @@ def write_inputs(pins: Iterable[Pin], request: StepRequest, directory: Path) -> 
     Raises InputFileError for an impossible name, PinValueError for a value that is no file content,
     CacheMissError for a missing buffer.
     """
-    written = WrittenInputs()
+    meta = request.transformation.get("__meta__") or {}
+    written = WrittenInputs(writable=frozenset(map(str, meta.get("writable_inputs") or ())))
     for pin in sorted(pins, key=lambda pin: pin.filesystem_mode != "directory"):
         if pin.checksum is not None:  # a null pin is no file and no variable
             _write_pin(pin, pin.checksum, request, directory, written)
@@ -80,6 +83,9 @@ def _write_pin(
     form = _compression(pin)
     if form is not None:
         _write_compressed(name, parts, form, path or request.read_buffer(checksum).parts, directory)
+        return
+    if path is not None and name in written.writable and path.is_file():
+        _copy_file(name, parts, path, directory)
         return
     if path is not None:
         _link(name, parts, path, directory)

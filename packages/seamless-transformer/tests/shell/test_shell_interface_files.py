@@ -158,16 +158,15 @@ def test_words_get_the_types_of_all_members(tool: Tool):
 
 def test_a_word_is_known_by_another_spelling_of_its_path(tool: Tool):
     tool.yaml("files: [tool.sh, ./x, sub/y]")
-    assert tool.read("./tool.sh", "x", "sub/../sub/y").types == {
-        "./tool.sh": "file",
-        "x": "file",
-        "sub/../sub/y": "file",
-    }
+    words = ("./tool.sh", "x", "sub/../sub/y")
+    types = tool.read(*words).types
+    assert [types.get(word) for word in words] == ["file"] * 3
 
 
 def test_dot_paths_are_relative_to_the_tool(tool: Tool):
     tool.yaml("files: [./x, y]", "sub/tool.sh.SEAMLESS.yaml")
-    assert tool.read("sub/tool.sh", "sub/x", "x", "y").types == {"sub/x": "file", "y": "file"}
+    types = tool.read("sub/tool.sh", "sub/x", "x", "y").types
+    assert [types.get(word) for word in ("sub/x", "x", "y")] == ["file", None, "file"]
 
 
 def test_a_word_that_is_spelt_as_listed_is_meant_whatever_the_directory_of_the_tool(tool: Tool):
@@ -316,7 +315,7 @@ def test_members_of_the_program_win_over_those_of_the_yaml(tool: Tool):
         }
     )
     found = tool.read("./tool.sh", "a", "b")
-    assert found.types == {"a": "value", "b": "file"}
+    assert found.types == {"a": "value", "b": "file", "ref.dat": "file"}
     assert found.extra_inputs([]) == [("b", "file"), ("ref.dat", "file")]
     assert found.results == {"two": "two"}
     assert (found.conda_environment, found.docker_image, found.shim) == ("new", "img", "s2.sh")
@@ -696,3 +695,75 @@ def test_a_canonical_command_names_the_tool_by_its_path(tool: Tool):
     assert (
         tool.read("sub/tool.sh").canonical_of(["sub/tool.sh"]) is None
     )  # `tool.sh` is that of the current directory
+
+
+# ---- with seamless-run
+
+
+@pytest.fixture
+def printing_tool(shell):
+    """A tool that prints its words and the content of a file that no word names."""
+    shell.write("tool.sh", '#!/bin/bash\necho "$@"\ncat ref.dat\n').chmod(0o755)
+    shell.write("ref.dat", "ref\n")
+    canonical = "canonical: [{command: tool.sh $N, variables: [{name: N, celltype: int}]}]\n"
+    shell.write("tool.sh.SEAMLESS.yaml", f"files: [./ref.dat]\n{canonical}")
+    return shell
+
+
+def test_spellings_of_a_canonical_command_run_once(printing_tool):
+    first = printing_tool.run("seamless-run", "-v", "./tool.sh", "5")
+    second = printing_tool.run("seamless-run", "-v", "./tool.sh", "05")
+    assert (first.stdout, second.stdout) == (b"5\nref\n", b"5\nref\n")
+    assert b"miss: step" in first.stderr
+    assert b"hit: step" in second.stderr
+
+
+def test_another_content_of_a_listed_file_is_another_step(printing_tool):
+    printing_tool.answer("seamless-run", "./tool.sh", "5")
+    printing_tool.write("ref.dat", "changed\n")
+    assert printing_tool.answer("seamless-run", "./tool.sh", "5") == b"5\nchanged\n"
+
+
+def test_the_identity_of_a_canonical_command_is_that_of_the_reference(shell):
+    shell.write("tool.sh", '#!/bin/bash\necho "$@"; cat "$1" 2>/dev/null; cat ref.dat 2>/dev/null\n').chmod(
+        0o755
+    )
+    shell.write(
+        "tool.sh.SEAMLESS.yaml", "canonical: [{command: tool.sh $N, variables: [{name: N, celltype: int}]}]"
+    )
+    answer = shell.answer("seamless-run", "--dry", "-j", "job", "./tool.sh", "5")
+    assert answer == b"b409826d62b439823ba9b610cb530f39456b1b98af2207b3ca5e59f9e947e88d\n"
+
+
+def test_results_and_environment_of_the_interface_are_taken(shell):
+    shell.write("tool.sh", "#!/bin/bash\necho made > server.txt\n").chmod(0o755)
+    shell.write(
+        "tool.sh.SEAMLESS.yaml", "results: {server.txt: here.txt}\nenvironment: {docker_image: img:1}"
+    )
+    shell.answer("seamless-run", "--dry", "-j", "job", "./tool.sh")
+    assert json.loads(shell.files()["job/env.json"]) == {"docker": {"name": "img:1"}}
+    shell.answer("seamless-run", "./tool.sh")
+    assert shell.files()["here.txt"] == b"made\n"
+
+
+def test_a_program_decides_what_the_words_are(shell):
+    shell.write("tool.sh", '#!/bin/bash\necho "$1" "$2"; ls *.*\n').chmod(0o755)
+    shell.write("a.txt", "a")
+    shell.write("b.txt", "b")
+    shell.write(
+        "tool.SEAMLESS.py",
+        'import json, sys\nprint(json.dumps({"files": sys.argv[1:2]}))\n',
+    )
+    assert shell.answer("seamless-run", "./tool.sh", "a.txt", "b.txt") == b"a.txt b.txt\na.txt\ntool.sh\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("./tool.sh 5; echo more", b"5\nref\nmore\n"), ("./tool.sh 5 > /dev/null", b"")],
+)
+def test_a_line_with_more_than_the_canonical_command_runs_as_it_is(printing_tool, line, expected):
+    assert printing_tool.answer("seamless-run", "-c", line) == expected
+
+
+def test_a_pipeline_of_the_tool_runs_as_it_is(printing_tool):
+    assert printing_tool.answer("seamless-run", "-c", "./tool.sh 5 | tr 5 6") == b"6\nref\n"

@@ -359,6 +359,18 @@ def test_a_captured_directory_comes_with_its_index(shell):
     assert files["d.CHECKSUM"].decode() == hashlib.sha256(files["d.INDEX"]).hexdigest() + "\n"
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_file_may_be_input_and_result(shell, cache):
+    shell.write("seamless.profile.yaml", "- execution: process\n")
+    shell.write("a.txt", "2\n1\n")
+    stored = shell.answer("seamless-run", "cat", "a.txt", cache=cache)
+    shell.answer("seamless-run", "-cp", "a.txt", "sort", "-o", "a.txt", "a.txt", cache=cache)
+    assert (stored, shell.files()["a.txt"]) == (b"2\n1\n", b"1\n2\n")
+    shell.write("a.txt", "2\n1\n")
+    (shell.folder / "a.txt.CHECKSUM").unlink()
+    assert shell.answer("seamless-run", "cat", "a.txt", cache=cache) == b"2\n1\n"
+
+
 def test_a_result_that_is_missing_fails_with_the_name(shell):
     done = shell.run("seamless-run", "-cp", "never", "-c", "echo x")
     assert done.returncode != 0

@@ -101,3 +101,42 @@ def test_an_interrupt_before_the_command_starts_is_quiet(shell, wait_until):
     assert b"Traceback" not in process.communicate(timeout=10)[1]
     assert process.returncode == 130
     assert future.exists()
+
+
+def test_two_identical_commands_at_once_run_once(shell, wait_until, runs, tmp_path):
+    go = tmp_path / "go"
+    command = runs.counted(f"until test -f {go}; do sleep 0.02; done; echo made")
+    first = shell.start("seamless-run", "-c", command, stdout=-1, stderr=-1)
+    wait_until(lambda: runs.n_runs == 1)
+    second = shell.start("seamless-run", "-c", command, stdout=-1, stderr=-1)
+    assert f"process {first.pid} on ".encode() in second.stderr.readline()
+    go.touch()
+    assert [process.communicate(timeout=20)[0] for process in (first, second)] == [b"made\n", b"made\n"]
+    assert runs.n_runs == 1
+
+
+def test_a_command_whose_runner_was_killed_is_run_by_who_waits(shell, wait_until, runs, tmp_path):
+    go = tmp_path / "go"
+    command = runs.counted(f"until test -f {go}; do sleep 0.02; done; echo made")
+    first = shell.start("seamless-run", "-c", command, stdout=-1, stderr=-1)
+    wait_until(lambda: runs.n_runs == 1)
+    second = shell.start("seamless-run", "-c", command, stdout=-1, stderr=-1)
+    second.stderr.readline()
+    first.kill()
+    first.communicate(timeout=10)
+    wait_until(lambda: runs.n_runs == 2)
+    go.touch()
+    assert second.communicate(timeout=20)[0] == b"made\n"
+
+
+def test_cancel_stops_the_command_of_another_process(shell, wait_until, runs):
+    process = shell.start("seamless-run", "-v", "-c", runs.counted("sleep 60"), stderr=-1)
+    wait_until(lambda: runs.n_runs == 1)
+    dry = shell.answer("seamless-run", "--dry", "-j", "job", "-c", runs.counted("sleep 60"))
+    done = shell.run("seamless-cancel", dry.decode().strip())
+    assert (done.returncode, done.stdout) == (0, b"process: canceled\n")
+    stderr = process.communicate(timeout=10)[1]
+    assert process.returncode == 130
+    assert b"Canceled transformation " + dry.strip() in stderr
+    again = shell.run("seamless-cancel", dry.decode().strip())
+    assert (again.returncode, again.stdout) == (2, b"process: not-running\n")
