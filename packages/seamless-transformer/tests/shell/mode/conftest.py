@@ -20,6 +20,12 @@ import pytest
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "seamless-mode-bind.sh"
 PATIENCE_S = 20.0
+LAUNCHER = """\
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests themselves run in the background
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 FAKE_SEAMLESS_RUN = """\
 #!{python}
 import json, os, sys
@@ -41,14 +47,13 @@ class Terminal:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 400, 0, 0))
         self._process = subprocess.Popen(
-            argv,
+            [sys.executable, "-IS", "-c", LAUNCHER, *argv],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=folder,
             env=environment,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
 
