@@ -58,7 +58,7 @@ def _main(argv: Sequence[str] | None, messages: Messages) -> int:
     if options.dry or options.queue:
         from .run_dry import prepare_only
 
-        return prepare_only(step, options, scope, messages)
+        return prepare_only(step, options, scope, messages, sys.argv[1:] if argv is None else argv)
     try:
         return _Run(step, options, scope, messages, started_s).run()
     finally:

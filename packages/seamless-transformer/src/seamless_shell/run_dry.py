@@ -10,6 +10,7 @@ from .run_inputs import StepInputs
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from .messages import Messages
     from .prepare import PreparedStep
@@ -18,18 +19,36 @@ if TYPE_CHECKING:
 __all__ = ("prepare_only",)
 
 
-def prepare_only(step: PreparedStep, options: argparse.Namespace, scope: Scope, messages: Messages) -> int:
-    """Do what `--dry` asks for; return the exit code. Raises ShellError."""
+def prepare_only(
+    step: PreparedStep,
+    options: argparse.Namespace,
+    scope: Scope,
+    messages: Messages,
+    arguments: Sequence[str],
+) -> int:
+    """Do what `--dry` or `--qsub` asks for; return the exit code. Raises ShellError.
+
+    arguments: of seamless-run, as the queue shows them.
+    """
+    if options.write_remote_job is not None:
+        raise ShellError(
+            "--write-remote-job needs an executor on another machine; here the steps run in this process",
+            hint="-j DIR writes the job directory here",
+        )
     if options.job is not None and os.path.lexists(options.job):
         raise ShellError(f"Output job directory '{options.job}' already exists")
     inputs = StepInputs(step, scope.active)
     inputs.upload(messages, answer=options.answer)
-    if options.upload:
+    if options.upload or options.queue:
         inputs.store_small()
         scope.active.buffers.flush()
     if options.job is not None:
         _write_job(step, options.job, checksum_only=options.upload)
         print(step.digest.hex())
+    if options.queue:
+        from .queue_command import submit
+
+        submit(step, options, arguments)
     return 0
 
 
