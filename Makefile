@@ -76,7 +76,7 @@ venv: $(STAMP) ## make the virtual environment
 $(BIN)/uv:
 	@tools/make_venv.sh $(PYTHON) $(VENV) constraints.txt
 
-$(STAMP): $(BIN)/uv constraints.txt pyproject.toml $(wildcard packages/*/pyproject.toml)
+$(STAMP): $(BIN)/uv constraints.txt pyproject.toml $(wildcard packages/*/pyproject.toml) $(wildcard packages/*/scripts/*)
 	@$(UV) pip install --quiet --constraints constraints.txt --build-constraints constraints.txt \
 		$(addprefix --editable ,$(PACKAGES)) --group dev
 	@touch $@

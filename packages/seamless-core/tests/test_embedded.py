@@ -15,8 +15,16 @@ from pathlib import Path
 import apsw
 import pytest
 from seamless import Buffer, Checksum
-from seamless.embedded import CacheDirectoryError, cache_directory, open_embedded, set_from_environment
-from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract
+from seamless.buffer_cache import get_buffer_cache
+from seamless.embedded import (
+    CacheDirectoryError,
+    EmbeddedBufferStore,
+    cache_directory,
+    memory_set,
+    open_embedded,
+    set_from_environment,
+)
+from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract, RunningStepsContract
 
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
@@ -42,6 +50,20 @@ class TestEmbeddedResultCache(ResultCacheContract):
     @pytest.fixture
     def results(self, embedded):
         return embedded.results
+
+
+class TestEmbeddedRunningSteps(RunningStepsContract):
+    @pytest.fixture
+    def running(self, embedded):
+        return embedded.running
+
+
+def test_memory_and_a_directory_that_cannot_be_written_announce_nothing(tmp_path, monkeypatch):
+    open_embedded(tmp_path / "cache").close()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    read_only = open_embedded(tmp_path / "cache")
+    assert (memory_set().running, read_only.running) == (None, None)
+    read_only.close()
 
 
 def start(
@@ -187,6 +209,17 @@ def test_a_killed_process_loses_nothing_that_was_flushed_and_leaves_nothing_half
             assert Buffer(buffer.content).get_checksum().hex() == checksum_hex
     active.close()
     assert rows_of(tmp_path, "pragma integrity_check") == [("ok",)]
+
+
+def test_a_store_that_may_not_write_takes_files_into_memory(tmp_path):
+    (tmp_path / "file").write_bytes(b"in a file")
+    checksum = Buffer(b"in a file").get_checksum()
+    active = open_embedded(tmp_path / "cache")
+    store = EmbeddedBufferStore(active.buffers._directory, active.buffers._behind, writable=False)
+    store.put_files([(checksum, str(tmp_path / "file"), None)])
+    assert get_buffer_cache().get(checksum.bytes()).content == b"in a file"
+    assert not store.has(checksum)
+    active.close()
 
 
 @pytest.mark.skipif(

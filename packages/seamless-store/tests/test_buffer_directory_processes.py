@@ -137,7 +137,7 @@ def test_disk_without_inodes_left_is_reported_as_full(small_disk):
 
 
 USE_AS_ANOTHER_USER = """
-import hashlib, os, sys
+import hashlib, os, pathlib, sys  # all before: another user may not be able to read this Python
 from seamless_store.buffer_directory import BufferDirectory
 from seamless_store.errors import BufferDamaged, StoreReadOnly
 if os.geteuid() == 0:

@@ -6,8 +6,8 @@ __all__ = ("fill_configuration_port",)
 
 
 def fill_configuration_port() -> None:
-    """Give `seamless_transformer.parallel` the settings it asks for."""
-    from seamless_transformer.parallel import set_configuration
+    """Give `seamless_transformer.parallel_steps` the settings it asks for."""
+    from seamless_transformer.parallel_steps import set_configuration
 
     from . import get_nparallel, set_stage
 

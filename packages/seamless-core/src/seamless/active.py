@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .lifecycle import register_close_hook
 
 if TYPE_CHECKING:
-    from .ports import BufferStore, Executor, ResultCache
+    from .ports import BufferStore, Executor, ResultCache, RunningSteps
 
 __all__ = ("ActiveSet", "get_active", "replace_active")
 
@@ -35,6 +35,8 @@ class ActiveSet:
     stage: str | None = None
     substage: str | None = None
     full_records: bool = False
+    running: RunningSteps | None = None
+    """Where steps that run are announced to other processes; None: nobody else could know of them."""
     work: _WorkCount = field(default_factory=lambda: _WorkCount())
 
     def close(self) -> None:

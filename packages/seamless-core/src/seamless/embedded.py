@@ -13,34 +13,37 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .active import ActiveSet
 from .buffer import Buffer
 from .buffer_cache import get_buffer_cache
+from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, working_directory
 from .checksum import Checksum
-from .errors import ResultConflict, SeamlessError
+from .errors import FileChanged, ResultConflict, SeamlessError
 from .memory_stores import MemoryBufferStore, MemoryResultCache
 
 if TYPE_CHECKING:
     from seamless_store.buffer_directory import BufferDirectory
+    from seamless_store.layout import Form
     from seamless_store.results_database import ResultsDatabase
+    from seamless_store.running_steps import Announcement, RunningSteps
     from seamless_store.write_behind import WriteBehind
 
+    from .step import StepHolder
+
 __all__ = (
-    "CACHE_VARIABLE",
     "CacheDirectoryError",
     "EmbeddedBufferStore",
     "EmbeddedResultCache",
+    "EmbeddedRunningSteps",
     "cache_directory",
+    "embedded_directory",
     "memory_set",
     "open_embedded",
     "set_from_environment",
 )
 
-CACHE_VARIABLE = "SEAMLESS_CACHE"
-DEFAULT_PROJECT = "__TOPLEVEL__"
-DATABASE_NAME = "seamless.db"
 MAX_REMEMBERED_RESULTS = 1 << 20  # in front of the database; about 250 bytes each
 
 
@@ -53,8 +56,8 @@ class CacheDirectoryError(SeamlessError, OSError):
 
 def cache_directory() -> Path | None:
     """Return the directory of `SEAMLESS_CACHE`, absolute; None when unset or blank."""
-    text = os.environ.get(CACHE_VARIABLE, "").strip()
-    return Path(text).expanduser().absolute() if text else None
+    root = cache_root()
+    return None if root is None else Path(root)
 
 
 def memory_set() -> ActiveSet:
@@ -93,11 +96,7 @@ def open_embedded(
     from seamless_store.results_database import ResultsDatabase
     from seamless_store.write_behind import WriteBehind
 
-    workdir = directory / (project or DEFAULT_PROJECT)
-    if subproject is not None:
-        workdir = workdir / subproject
-    if stage is not None:
-        workdir = workdir / f"STAGE-{stage}"
+    workdir = embedded_directory(directory, project=project, subproject=subproject, stage=stage)
     writable = True
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -119,7 +118,15 @@ def open_embedded(
         location=str(workdir),
         stage=stage,
         substage=substage,
+        running=EmbeddedRunningSteps(workdir) if writable else None,
     )
+
+
+def embedded_directory(
+    directory: Path, *, project: str | None = None, subproject: str | None = None, stage: str | None = None
+) -> Path:
+    """Return where below `directory` this project, subproject and stage keep buffers and results."""
+    return Path(working_directory(str(directory), project, subproject, stage))
 
 
 def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
@@ -175,6 +182,21 @@ class EmbeddedBufferStore:
             _keep_in_memory(buffers)
             return
         self._behind.put_buffers([(buffer.get_checksum().bytes(), buffer.parts) for buffer in buffers])
+
+    def put_files(self, files: Sequence[tuple[Checksum, str, Form | None]]) -> None:
+        """Store them at once, not behind: they are as large as one likes and need not be held in memory."""
+        if not self._writable:
+            from .file_buffers import read_buffer
+
+            _keep_in_memory([read_buffer(*file) for file in files])
+            return
+        from seamless_store.errors import SourceChanged
+        from seamless_store.file_intake import publish_files
+
+        try:
+            publish_files(self._directory, [(checksum.bytes(), path, form) for checksum, path, form in files])
+        except SourceChanged as exc:
+            raise FileChanged(exc.path, Checksum(exc.digest), exc.detail) from exc
 
     def has(self, checksum: Checksum) -> bool:
         digest = checksum.bytes()
@@ -298,3 +320,43 @@ class EmbeddedResultCache:
     def close(self) -> None:
         self._behind.close()
         self._database.close()
+
+
+class EmbeddedRunningSteps:
+    """The leases beside the buffers."""
+
+    def __init__(self, workdir: Path) -> None:
+        self._workdir = workdir
+        self._opened: RunningSteps | None = None
+
+    @property
+    def _steps(self) -> RunningSteps:
+        if self._opened is None:
+            from seamless_store.running_steps import RunningSteps
+
+            self._opened = RunningSteps(self._workdir)
+        return self._opened
+
+    def announce(self, transformation: Checksum, what: str) -> Announcement:
+        return self._steps.announce(transformation.bytes(), what)
+
+    def holder(self, transformation: Checksum) -> StepHolder | None:
+        from seamless_store.leases import Liveness
+
+        from .step import StepHolder
+
+        entry = self._steps.holder(transformation.bytes())
+        if entry is None:
+            return None
+        lease = entry.lease
+        return StepHolder(
+            lease.host,
+            lease.pid,
+            entry.what,
+            lease.nonce,
+            is_alive=lease.liveness() is Liveness.ALIVE,
+            is_here=lease.is_of_this_process(),
+        )
+
+    def request_cancel(self, transformation: Checksum) -> Literal["canceled", "not-running"]:
+        return self._steps.request_cancel(transformation.bytes())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .checksum import Checksum
 
-__all__ = ("CacheMissError", "ResultConflict", "SeamlessClosed", "SeamlessError", "StepError")
+__all__ = ("CacheMissError", "FileChanged", "ResultConflict", "SeamlessClosed", "SeamlessError", "StepError")
 
 
 class SeamlessError(Exception):
@@ -35,6 +35,26 @@ class CacheMissError(SeamlessError, KeyError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class FileChanged(SeamlessError):
+    """A file does not hold the buffer that it held when it was hashed. Nothing untrue was stored.
+
+    path: the file. checksum: what it was to hold.
+
+    Remedy: wait until nobody writes to the file, then try again.
+    """
+
+    def __init__(self, path: str, checksum: Checksum, detail: str) -> None:
+        super().__init__(
+            f"{path!r} changed after it was hashed: it does not hold the buffer {checksum} any more. {detail}"
+        )
+        self.path = path
+        self.checksum = checksum
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.path, self.checksum, self.detail))
 
 
 class ResultConflict(SeamlessError):

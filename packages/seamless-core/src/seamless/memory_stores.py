@@ -11,6 +11,8 @@ from .errors import ResultConflict
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from seamless_store.layout import Form
+
     from .buffer import Buffer
     from .buffer_cache import BufferCache
     from .checksum import Checksum
@@ -36,6 +38,12 @@ class MemoryBufferStore:
     def put_many(self, buffers: Sequence[Buffer]) -> None:
         for buffer in buffers:
             self.put(buffer)
+
+    def put_files(self, files: Sequence[tuple[Checksum, str, Form | None]]) -> None:
+        from .file_buffers import read_buffer
+
+        for checksum, path, form in files:
+            self.put(read_buffer(checksum, path, form))
 
     def has(self, checksum: Checksum) -> bool:
         return self.get(checksum) is not None

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from seamless_store.layout import Form
+
     from .buffer import Buffer
     from .checksum import Checksum
-    from .step import StepOutcome, StepRequest
+    from .step import StepHolder, StepOutcome, StepRequest
 
-__all__ = ("BufferStore", "Executor", "ResultCache")
+__all__ = ("Announcement", "BufferStore", "Executor", "ResultCache", "RunningSteps")
 
 
 @runtime_checkable
@@ -38,6 +41,16 @@ class BufferStore(Protocol):
         ...
 
     def put_many(self, buffers: Sequence[Buffer]) -> None: ...
+
+    def put_files(self, files: Sequence[tuple[Checksum, str, Form | None]]) -> None:
+        """Take buffers from files, each given as checksum, path, and compression of the file (None: plain).
+
+        In bounded memory where the medium allows it; a compressed file may be kept compressed, as it is. Visible
+        to `get` of this process at once; durable after `flush`.
+        Raises OSError for a file that cannot be read, FileChanged for one that does not hold the buffer. What
+        came before it may have been taken.
+        """
+        ...
 
     def has(self, checksum: Checksum) -> bool: ...
 
@@ -130,6 +143,39 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Announcement(Protocol):
+    """That this process runs a step. It only saves work: where it cannot be made known, the step runs all the same."""
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether another living process runs the step already; then nothing was announced."""
+        ...
+
+    def cancel_requested(self) -> bool:
+        """Whether somebody asks to stop the step; cheap, to be asked often."""
+        ...
+
+
+@runtime_checkable
+class RunningSteps(Protocol):
+    """Which steps the processes that share a cache run at the moment."""
+
+    def announce(self, transformation: Checksum, what: str) -> AbstractContextManager[Announcement]:
+        """Announce the step for as long as the context lasts, unless another living process has.
+
+        what: words for a person. Steps of one process do not exclude each other.
+        """
+        ...
+
+    def holder(self, transformation: Checksum) -> StepHolder | None:
+        """Return who runs the step, None when nobody does."""
+        ...
+
+    def request_cancel(self, transformation: Checksum) -> Literal["canceled", "not-running"]:
+        """Ask whoever runs the step to stop it. "canceled": it was asked; `holder` tells when it has."""
+        ...
 
 
 BufferReader = Callable[["Checksum"], "Buffer"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .buffer import Buffer
     from .checksum import Checksum
 
-__all__ = ("ResourceUsage", "SourceLocation", "StepOutcome", "StepRequest")
+__all__ = ("ResourceUsage", "SourceLocation", "StepHolder", "StepOutcome", "StepOutput", "StepRequest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,21 @@ class SourceLocation:
 
     filename: str
     first_line: int  # line of the code's first line in `filename`, counted from 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """Where the bytes go that the command of a step writes, while it runs; each is called on the step's thread.
+
+    What a callable raises stops the command and passes on to whoever runs the step.
+    """
+
+    stdout: Callable[[bytes], object]
+    stderr: Callable[[bytes], object]
+    result: Callable[[bytes], object] | None = None
+    """Gets pieces of the RESULT file as it grows, in order and without gaps: the beginning of the file, all of it
+    only if the command fails. Nothing comes when RESULT is no plain file, and no more once it stops growing at its
+    end (it is replaced, or cut); what came before is then no part of the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,8 @@ class StepRequest:
     location: SourceLocation | None = None
     cancelled: Callable[[], bool] = lambda: False
     """Asked now and then while the step runs; True means its result is no longer wanted."""
+    output: StepOutput | None = None
+    """Of a command; None: what it prints on standard output is shown, its standard error kept for an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +73,19 @@ class StepOutcome:
     usage: ResourceUsage
     attachments: tuple[Buffer, ...] = field(default=())
     """Buffers that the result refers to: the leaves of a deepcell or folder."""
+
+
+class StepHolder(NamedTuple):
+    """A process that runs a step.
+
+    what: it says it is doing. nonce: of this one announcement.
+    is_alive: False means that nobody can tell (another machine, another container); a dead process holds nothing.
+    is_here: it is this very process.
+    """
+
+    host: str
+    pid: int
+    what: str
+    nonce: str
+    is_alive: bool
+    is_here: bool

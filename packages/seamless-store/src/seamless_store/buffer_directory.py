@@ -12,12 +12,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .compressed import MAX_DECOMPRESSED_BYTES
+from .damage import DamageKeeper
 from .errors import (
-    BufferDamaged,
     StoreClosed,
     StoreLayoutUnknown,
     StoreReadOnly,
@@ -35,6 +34,7 @@ from .layout import (
     check_digest,
     is_prefix_name,
 )
+from .linking import Linker, LinkSource
 from .lock_files import wait_for_locks
 from .opening import detect_layout, ensure_marker, hash_function, make_root
 from .publishing import Publisher, directory_of
@@ -44,13 +44,12 @@ from .streaming import BufferWriter
 from .sweeping import names_in, sweep_temporaries
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
 __all__ = ("BufferDirectory",)
-
-LEAVE_ALONE_S = 10.0  # a damaged file written to this recently may still be in the making
 
 
 class BufferDirectory:
@@ -126,6 +125,8 @@ class BufferDirectory:
             unsynced_parents=parents,
             max_decompressed_bytes=max_decompressed_bytes,
         )
+        self._damage = DamageKeeper(self._publisher, clock, writable=writable)
+        self._linker = Linker(self._publisher, self._reader, clock)
         self._verified = verified
 
     def __repr__(self) -> str:
@@ -144,6 +145,8 @@ class BufferDirectory:
 
     @property
     def root(self) -> Path:
+        from pathlib import Path
+
         return Path(self._root)
 
     @property
@@ -172,7 +175,7 @@ class BufferDirectory:
             if content is None and (self._wait_for_locks(path) or damaged):
                 content, damaged = self._reader.first_true(path, digest)
             if damaged:
-                self._report_damage(damaged, digest, found=content is not None)
+                self._damage.report(damaged, digest, found=content is not None)
             return content
 
     def get_many(self, digests: Sequence[bytes]) -> list[bytes | memoryview | None]:
@@ -216,6 +219,8 @@ class BufferDirectory:
 
         Do not write to it. Raises BufferDamaged as `get` does.
         """
+        from pathlib import Path  # costs a command 8 ms that does without
+
         path = self._path(digest)
         with translated_os_errors("read a buffer", path):
             try:
@@ -223,23 +228,25 @@ class BufferDirectory:
             except FileNotFoundError:
                 return None
             except DamagedFile as exc:
-                self._report_damage([exc], digest, found=False)
+                self._damage.report([exc], digest, found=False)
             return Path(path)
 
     def verify(self, digest: bytes) -> bool:
         """Hash every stored form again; True if there is one and all are true. Changes nothing."""
         path = self._path(digest)
-        n_true = 0
         with translated_os_errors("verify a buffer", path):
-            for suffix, form in FORMS:
-                try:
-                    self._reader.verified_length(path + suffix, form, digest, again=True)
-                except FileNotFoundError:
-                    continue
-                except DamagedFile:
-                    return False
-                n_true += 1
-        return n_true > 0
+            n_true, damaged = self._reader.check_forms(path, digest)
+        return n_true > 0 and not damaged
+
+    def damaged_forms(self, digest: bytes) -> list[str]:
+        """Hash every stored form again; return the paths of those that are damaged. Changes nothing."""
+        path = self._path(digest)
+        with translated_os_errors("verify a buffer", path):
+            return [file.path for file in self._reader.check_forms(path, digest)[1]]
+
+    def form_path(self, digest: bytes, form: Form | None = None) -> str:
+        """Return where this form of the buffer lies if it is stored; says nothing of whether it is."""
+        return f"{self._path(digest)}.{form}" if form else self._path(digest)
 
     def iterate(self) -> Iterator[bytes]:
         """Yield the digests of all buffers that are there by name, each once, in ascending order.
@@ -293,6 +300,23 @@ class BufferDirectory:
             raise ValueError(f"form is {form!r}; expected 'zst', 'gz' or None for plain")
         return BufferWriter(self._publisher, self._reader, check_digest(digest), form)
 
+    def link(self, sources: Sequence[LinkSource], *, symbolic: bool = False) -> None:
+        """Store files by links to them instead of copies; durable when it returns.
+
+        Only for files that nobody will change any more. A buffer that is there in the same form is left
+        as it is. Raises SourceChanged for a file that changed since it was hashed, LinkRefused where the
+        file system allows no such link.
+        """
+        self._demand_writable()
+        self._linker.link(sources, symbolic=symbolic)
+
+    def repair(self, digest: bytes) -> list[str]:
+        """Put every damaged form into quarantine; return where each is now. Then store the buffer again."""
+        self._demand_writable()
+        path = self._path(digest)
+        with translated_os_errors("put damaged files aside", path):
+            return self._damage.put_aside(self._reader.check_forms(path, digest)[1], digest)
+
     def sweep(self, max_age_s: float = 3600.0) -> int:
         """Remove temporary files that no living process is writing; return how many.
 
@@ -329,27 +353,6 @@ class BufferDirectory:
             timeout_s=self._lock_timeout_s,
         )
 
-    def _report_damage(self, damaged: list[DamagedFile], digest: bytes, *, found: bool) -> None:
-        """Put damaged files aside where we may; raise BufferDamaged unless the buffer was found."""
-        moved_to = ""
-        for file in damaged:
-            if self._writable and self._clock.time() - file.changed_at > LEAVE_ALONE_S:
-                with contextlib.suppress(BufferDamaged, PermissionError):  # not ours to move
-                    moved_to = (
-                        self._publisher.put_aside(file.path, digest, file.inode, file.reason) or moved_to
-                    )
-        if found:
-            return
-        first = damaged[0]
-        raise BufferDamaged(
-            f"{first.path} does not hold the buffer of its name: {first.reason}."
-            + (f" It was moved to {moved_to}." if moved_to else ""),
-            digest=digest,
-            path=first.path,
-            remedy="store the buffer again, or run the step again that made it; then check the disk.",
-            quarantined_to=moved_to,
-        ) from first
-
     def _count(self, path: str, forms: list[tuple[str, Form | None]], digest: bytes) -> int | None:
         damaged: list[DamagedFile] = []
         for suffix, form in forms:
@@ -364,10 +367,10 @@ class BufferDirectory:
                 with contextlib.suppress(OSError):  # only a convenience for the next caller
                     self._publisher.write_sidecar(digest, length)
             if damaged:
-                self._report_damage(damaged, digest, found=True)
+                self._damage.report(damaged, digest, found=True)
             return length
         if damaged:
-            self._report_damage(damaged, digest, found=False)
+            self._damage.report(damaged, digest, found=False)
         return None
 
     def _directories(self) -> list[str]:

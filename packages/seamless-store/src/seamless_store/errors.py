@@ -15,6 +15,8 @@ __all__ = (
     "DecompressionLimitExceeded",
     "DigestMismatch",
     "InvalidDigest",
+    "LinkRefused",
+    "SourceChanged",
     "StoreClosed",
     "StoreError",
     "StoreFull",
@@ -107,6 +109,32 @@ class InvalidDigest(StoreError, ValueError):
 
     Remedy: pass the 32 raw bytes; `bytes.fromhex` turns 64 hex digits into them.
     """
+
+
+class LinkRefused(StoreError):
+    """A file cannot be linked into the buffer directory: it lies on another file system, or belongs to another
+    user, or the file system has no such links.
+
+    Remedy: store a copy of the file instead.
+    """
+
+
+class SourceChanged(StoreError):
+    """A file that was to be stored changed after it was hashed. Nothing untrue was stored.
+
+    path: the file. digest: what it was to hold. detail: what was found.
+
+    Remedy: wait until nobody writes to the file, then hash it again and store it again.
+    """
+
+    def __init__(self, path: str, digest: bytes, detail: str) -> None:
+        super().__init__(
+            f"{path} does not hold the buffer {digest.hex()} any more: it changed since it was hashed. {detail}",
+            path=path,
+            remedy="wait until nobody writes to it, hash it again and store it again.",
+        )
+        self.digest = digest
+        self.detail = detail
 
 
 class StoreClosed(StoreError):

@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 import os
 import socket
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from .errors import StoreError
@@ -61,43 +61,56 @@ class Lease:
     @classmethod
     def of_this_process(cls) -> Lease:
         """Return a new lease, with a nonce of its own."""
-        return cls(
-            host=socket.gethostname(),
-            machine_id=_text("/etc/machine-id"),
-            boot_id=_text("/proc/sys/kernel/random/boot_id"),
-            pid_namespace=_link("/proc/self/ns/pid"),
-            pid=os.getpid(),
-            start_time=_start_time(os.getpid()),
-            nonce=os.urandom(16).hex(),
-        )
+        global _here
+        pid = os.getpid()
+        if _here is None or _here.pid != pid:  # first use, or a fork since
+            _here = cls(
+                host=socket.gethostname(),
+                machine_id=_text("/etc/machine-id"),
+                boot_id=_text("/proc/sys/kernel/random/boot_id"),
+                pid_namespace=_link("/proc/self/ns/pid"),
+                pid=pid,
+                start_time=_start_time(pid),
+                nonce="",
+            )
+        return replace(_here, nonce=os.urandom(16).hex())
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Put the lease into place as a whole, over any other; durable when this returns."""
-        import json
-
         target = Path(path)
         temporary = target.with_name(f".{target.name}-{self.nonce}")
         try:
             with open(temporary, "w", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(self), sort_keys=True) + "\n")
+                file.write(self.text())
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
 
+    def text(self, **more: str) -> str:
+        """Return the line that stands for the lease in a file. more: keys that its readers may want besides."""
+        import json
+
+        return json.dumps({**asdict(self), **more}, sort_keys=True) + "\n"
+
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Lease | None:
         """Return the lease in the file, None if there is no file; LeaseInvalid if it holds something else."""
-        import json
-
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+        return cls.parse(text, path)
+
+    @classmethod
+    def parse(cls, text: str, path: str | os.PathLike[str]) -> Lease:
+        """Return the lease that the text of the file stands for. Raises LeaseInvalid."""
+        import json
+
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not _is_lease(found):
             raise LeaseInvalid(
@@ -106,6 +119,11 @@ class Lease:
                 remedy="find out what wrote it; remove it when nothing uses the directory.",
             )
         return cls(**{field.name: found[field.name] for field in fields(cls)})
+
+    def is_of_this_process(self) -> bool:
+        """Whether this very process made it."""
+        here = Lease.of_this_process()
+        return replace(self, host=here.host, nonce=here.nonce) == here
 
     def liveness(self) -> Liveness:
         """Tell whether the holder lives."""
@@ -117,6 +135,9 @@ class Lease:
         if self.pid_namespace != here.pid_namespace:
             return Liveness.UNKNOWN
         return _process_liveness(self.pid, self.start_time)
+
+
+_here: Lease | None = None  # this process, but for the nonce
 
 
 def _process_liveness(pid: int, start_time: int | None) -> Liveness:

@@ -16,7 +16,6 @@ import itertools
 import os
 import stat as stat_module
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BufferDamaged, DigestMismatch, translated_os_errors
@@ -42,17 +41,21 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _serial = itertools.count()
 
 
-@dataclass(slots=True)
 class _Item:
     """One buffer of a batch on its way."""
 
-    digest: bytes
-    parts: list[memoryview]
-    size_bytes: int
-    is_hashed: bool
-    path: str
-    temporary: str = ""
-    inode: int = 0
+    __slots__ = ("digest", "inode", "is_hashed", "parts", "path", "size_bytes", "temporary")
+
+    def __init__(
+        self, digest: bytes, parts: list[memoryview], size_bytes: int, is_hashed: bool, path: str
+    ) -> None:
+        self.digest = digest
+        self.parts = parts
+        self.size_bytes = size_bytes
+        self.is_hashed = is_hashed
+        self.path = path
+        self.temporary = ""
+        self.inode = 0
 
 
 class Publisher:
@@ -117,7 +120,7 @@ class Publisher:
                 new.append(item)
         if not new and not unsynced:
             return
-        sync_each = len(new) + len(unsynced) <= SYNC_EACH_MAX or not self._syncs_whole()
+        sync_each = len(new) + len(unsynced) <= SYNC_EACH_MAX or not self.syncs_whole()
         try:
             for item in new:
                 self._write_temporary(item, fsync=sync_each)
@@ -125,7 +128,7 @@ class Publisher:
                 for path in unsynced:
                     self.fsync_path(path)
             else:
-                self._sync_filesystem()
+                self.sync_filesystem()
             for item in new:
                 self._rename(item)
         except BaseException:
@@ -158,12 +161,16 @@ class Publisher:
         if not known:
             self.put_aside(item.path, item.digest, (stat.st_dev, stat.st_ino), "found when publishing")
             return False
-        if stat.st_mode & 0o777 != FILE_MODE:
+        if stat.st_mode & 0o777 != FILE_MODE and self._is_ours_alone(item.path, stat):
             with contextlib.suppress(PermissionError):  # another user's file: it stays readable, unmapped
                 self.filesystem.chmod(item.path, FILE_MODE)
         if not self._durable.holds(item.path, key):
             unsynced.append(item.path)
         return True
+
+    def _is_ours_alone(self, path: str, stat: os.stat_result) -> bool:
+        """Tell whether no name outside stands for the same file: the mode of a user's own file is the user's."""
+        return stat.st_nlink == 1 and not stat_module.S_ISLNK(self.filesystem.lstat(path).st_mode)
 
     def _holds_parts(self, path: str, parts: list[memoryview]) -> bool:
         try:
@@ -272,14 +279,18 @@ class Publisher:
                     self.filesystem.chmod(directory, DIRECTORY_MODE)
         self._made_directories.add(directory)
 
-    def write_sidecar(self, digest: bytes, size_bytes: int) -> None:
-        """Write the `.BUFFERLENGTH` file of a compressed buffer: whole or not at all."""
+    def write_sidecar(self, digest: bytes, size_bytes: int, *, fsync: bool = True) -> None:
+        """Write the `.BUFFERLENGTH` file of a compressed buffer: whole or not at all.
+
+        fsync=False: the caller makes it durable before the buffer gets its name.
+        """
         fd, temporary = self.create_temporary(digest)
         try:
             try:
                 write_all(self.filesystem, fd, str(size_bytes).encode())
                 self.filesystem.fchmod(fd, SIDECAR_MODE)
-                self.filesystem.fsync(fd)
+                if fsync:
+                    self.filesystem.fsync(fd)
             finally:
                 self.filesystem.close(fd)
             self.filesystem.rename(temporary, self.path(digest) + LENGTH_SUFFIX)
@@ -320,11 +331,11 @@ class Publisher:
         parents = self._unsynced_parents
         if fresh:
             wanted.add(self._root)
-        if len(wanted) <= SYNC_EACH_MAX or not self._syncs_whole():
+        if len(wanted) <= SYNC_EACH_MAX or not self.syncs_whole():
             for directory in sorted(wanted):
                 self.fsync_path(directory)
         else:
-            self._sync_filesystem()
+            self.sync_filesystem()
         for parent in parents:
             self.fsync_path(parent)
         self._unsynced_parents = ()
@@ -337,12 +348,14 @@ class Publisher:
         finally:
             self.filesystem.close(fd)
 
-    def _syncs_whole(self) -> bool:
+    def syncs_whole(self) -> bool:
+        """Tell whether `sync_filesystem` keeps its promise here."""
         if self._can_sync_filesystem is None:
             self._can_sync_filesystem = self.filesystem.can_sync_filesystem(self._root)
         return self._can_sync_filesystem
 
-    def _sync_filesystem(self) -> None:
+    def sync_filesystem(self) -> None:
+        """Make everything on the file system of the directory durable."""
         fd = self.filesystem.open(self._root, _READ)
         try:
             self.filesystem.sync_filesystem(fd)

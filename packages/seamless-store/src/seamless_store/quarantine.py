@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .layout import QUARANTINE, TEMPORARY_MODE, buffer_digest
 
@@ -26,8 +25,7 @@ _REASON_SUFFIX = ".reason"
 _LOCK = ".lock"
 
 
-@dataclass(frozen=True)
-class QuarantinedFile:
+class QuarantinedFile(NamedTuple):
     """A damaged file that was put aside. time: when, as in its name (UTC). reason: why."""
 
     path: str

@@ -82,6 +82,20 @@ class FileReader:
                 damaged.append(exc)
         return None, damaged
 
+    def check_forms(self, path: str, digest: bytes) -> tuple[int, list[DamagedFile]]:
+        """Hash every stored form again; return how many are true, and the damaged ones."""
+        n_true, damaged = 0, []
+        for suffix, form in FORMS:
+            try:
+                self.verified_length(path + suffix, form, digest, again=True)
+            except FileNotFoundError:
+                continue
+            except DamagedFile as exc:
+                damaged.append(exc)
+            else:
+                n_true += 1
+        return n_true, damaged
+
     def is_file(self, path: str) -> bool:
         """Tell whether a regular file of this name is there; cheap when nothing is."""
         if not self._filesystem.exists(path):

@@ -18,6 +18,7 @@ from .database_errors import (
     ResultNotStored,
     TransformationContested,
 )
+from .quick_look import SELECT_RESULT
 
 if TYPE_CHECKING:
     from apsw import Connection
@@ -47,7 +48,6 @@ NO_RECORD = '""'  # how the reference stores the absence of a record
 _TOGETHER_FROM = 4  # rows; fewer are faster one by one
 REVERSE_ROWS_SEARCHED = 64  # a result with more reverse rows is not searched before a row is added
 
-SELECT_RESULT = "SELECT result FROM transformation WHERE checksum = ?"
 SELECT_MANY = (
     "SELECT t.checksum, t.result FROM json_each(?) AS wanted "
     "JOIN transformation AS t ON t.checksum = wanted.value"

@@ -7,11 +7,15 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from seamless.errors import SeamlessError
 
 from .errors import ShellError
 from .messages import Messages
+
+if TYPE_CHECKING:
+    from seamless_store.errors import StoreError
 
 __all__ = ("EXIT_INTERRUPTED", "run_program")
 
@@ -44,12 +48,21 @@ def run_program(program: str, body: Callable[[Messages], int]) -> int:
     except SeamlessError as exc:
         messages.error(f"{type(exc).__module__.partition('.')[0]}.{type(exc).__name__}: {exc}")
         return 1
+    except _store_errors() as exc:
+        messages.error(exc.cause, exc.remedy or None)
+        return 1
     except OSError as exc:
         messages.error(f"{exc.strerror or exc}" + (f": {exc.filename!r}" if exc.filename else ""))
         return 1
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _store_errors() -> tuple[type[StoreError], ...]:
+    """Return the base class of the store's errors, if the store was used at all."""
+    module = sys.modules.get("seamless_store.errors")
+    return () if module is None else (module.StoreError,)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -40,7 +40,39 @@ class Scope:
     @property
     def has_cluster(self) -> bool:
         """Whether anything outlives this command; the embedded cache counts as a cluster of its own."""
-        return bool(os.environ.get("SEAMLESS_CACHE", "").strip())
+        return self.directory is not None
+
+    @property
+    def directory(self) -> str | None:
+        """Where the embedded cache keeps buffers and results of this scope; None without one."""
+        from seamless.cache_paths import cache_root, working_directory
+
+        root = cache_root()
+        return None if root is None else working_directory(root, self.project, self.subproject, self.stage)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stores were opened."""
+        return self._active is not None
+
+    def quick_result(self, transformation: bytes) -> bytes | None:
+        """Return the digest of a stored result without opening the stores; None means: ask them."""
+        directory = self.directory
+        if directory is None or self.is_open:
+            return None
+        from seamless.cache_paths import DATABASE_NAME
+        from seamless_store.quick_look import stored_result
+
+        return stored_result(f"{directory}/{DATABASE_NAME}", transformation)
+
+    def quick_content(self, digest: bytes) -> bytes | None:
+        """Return a small stored buffer without opening the stores; None means: ask them."""
+        directory = self.directory
+        if directory is None or self.is_open:
+            return None
+        from seamless_store.quick_look import read_small
+
+        return read_small(directory, digest)
 
     @property
     def active(self) -> ActiveSet:
@@ -79,13 +111,11 @@ def scope_of(options: argparse.Namespace) -> Scope:
 
 def require_configuration(scope: Scope) -> None:
     """Raise ShellError unless the current directory or the environment says where results are kept."""
-    if "SEAMLESS_CACHE" in os.environ and os.environ["SEAMLESS_CACHE"].strip():
+    if scope.has_cluster or "SEAMLESS_REMOTE_CLIENTS" in os.environ:
         return
-    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:
-        return
-    directory = os.getcwd()  # noqa: PTH109 (pathlib costs a command 8 ms)
+    directory = os.getcwd()
     files = [os.path.join(directory, name) for name in PROJECT_FILES]
-    present = [file for file in files if os.path.isfile(file)]  # noqa: PTH113
+    present = [file for file in files if os.path.isfile(file)]
     if not present:
         raise ShellError(
             f"No seamless.yaml or seamless.profile.yaml found in '{directory}' "

@@ -42,7 +42,7 @@ __all__ = (
 HELPER_PATIENCE_S = 0.002  # a helper joins only when fewer than two nodes finished in this time
 WAIT_SLICE_S = 0.5  # a missed notification costs at most this delay, never a hang
 INTERRUPT_GRACE_S = (
-    2.5  # how long an abort waits for work that is being stopped (a command ends within 1.1 s)
+    2.5  # how long an abort waits for work that is being stopped (a command ends within 0.6 s)
 )
 POLL_S = 0.01
 

@@ -18,6 +18,7 @@ from seamless.step import StepRequest
 
 from .counters import counting
 from .execution_record import minimal_record
+from .input_reading import input_reader
 
 if TYPE_CHECKING:
     from seamless.active import ActiveSet
@@ -116,18 +117,10 @@ def _run_again(
 ) -> Buffer | None:
     from seamless_worker.run import run_step
 
-    def read_buffer(checksum: Checksum) -> Buffer:
-        buffer = inputs.get(checksum)
-        if buffer is None:
-            buffer = find_buffer(checksum, active)
-        if buffer is None:
-            raise CacheMissError(checksum)
-        return buffer
-
     request = StepRequest(
         tf_checksum=tf_checksum,
         transformation=transformation,
-        read_buffer=read_buffer,
+        read_buffer=input_reader(active, inputs.get),
         read_path=active.buffers.path,
     )
     try:

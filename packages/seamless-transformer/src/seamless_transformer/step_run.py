@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seamless import Buffer, CacheMissError, Checksum
-from seamless.buffer_cache import get_buffer_cache
-from seamless.resolution import find_buffer
 from seamless.step import StepOutcome, StepRequest
 
 from . import driver
+from .cancellation import cancel
 from .counters import counting
-from .execution_record import minimal_record
 from .failure import Failure
+from .input_reading import input_reader
+from .recording import record_outcome
 from .running_steps import RunningStep, running_steps
+from .shared_runs import StepTurn, is_announced
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from seamless import Buffer, Checksum
     from seamless.ports import Executor
 
     from .driver import Run
@@ -71,7 +72,7 @@ def run_here(transformation: Transformation, run: Run | None) -> bool:
 
 
 def _submit(transformation: Transformation, step: RunningStep, executor: Executor) -> bool:
-    request = _request(transformation, step)
+    request = _request(transformation, step, lambda: step.stopping)
     step.stop_elsewhere = lambda: executor.cancel(request)
     future = executor.submit(request)
     future.add_done_callback(lambda done: _delivered(transformation, step, done))
@@ -92,21 +93,44 @@ def _delivered(transformation: Transformation, step: RunningStep, future: Future
 
 
 def _run_inline(transformation: Transformation, step: RunningStep) -> bool:
+    definition = transformation._definition
+    turn = StepTurn(
+        step.tf_checksum,
+        transformation._active,
+        what=f"step {definition.name!r}",
+        announce=is_announced(definition.language),
+        cancelled=lambda: step.stopping,
+    )
+    with turn:
+        result = turn.known
+        if result is not None:
+            counting.add("shared")
+            _end(step, lambda each: each._succeed(result))
+            return True
+        return _conclude(transformation, step, _outcome(transformation, step, turn))
+
+
+def _outcome(
+    transformation: Transformation, step: RunningStep, turn: StepTurn
+) -> StepOutcome | BaseException:
     from seamless_worker.run import run_step
 
+    def is_unwanted() -> bool:
+        if not step.stopping and turn.cancel_requested():
+            cancel(transformation, recursive=False)
+        return step.stopping
+
     former = running_steps.enter(step)
-    outcome: StepOutcome | BaseException
     try:
-        outcome = run_step(_request(transformation, step))
+        return run_step(_request(transformation, step, is_unwanted))
     except Exception as exc:
-        outcome = exc
+        return exc
     except BaseException as exc:
         if threading.current_thread() is threading.main_thread():
             raise
-        outcome = exc  # Ctrl-C goes to the main thread only: here the step's own code raised it
+        return exc  # Ctrl-C goes to the main thread only: here the step's own code raised it
     finally:
         running_steps.leave(former)
-    return _conclude(transformation, step, outcome)
 
 
 def _give_back(step: RunningStep) -> None:
@@ -167,38 +191,34 @@ def _end(step: RunningStep, conclude: Callable[[Transformation], None]) -> None:
 def request_again(transformation: Transformation) -> StepRequest:
     """Return the request of a step that has ended, to run it once more."""
     assert transformation._tf is not None
-    return _request(transformation, RunningStep(transformation._tf, transformation, None))
+    step = RunningStep(transformation._tf, transformation, None)
+    return _request(transformation, step, lambda: step.stopping)
 
 
-def _request(transformation: Transformation, step: RunningStep) -> StepRequest:
+def _request(transformation: Transformation, step: RunningStep, cancelled: Callable[[], bool]) -> StepRequest:
     definition = transformation._definition
     active = transformation._active
     at_hand = {buffer.get_checksum(): buffer for buffer in transformation._buffers}
     for buffer in definition.fixed_buffers():
         at_hand[buffer.get_checksum()] = buffer
 
-    def read_buffer(checksum: Checksum) -> Buffer:
-        buffer = at_hand.get(checksum)
-        if buffer is None:
-            buffer = find_buffer(checksum, active)
-        if buffer is None:
-            buffer = transformation._from_steps.get(checksum)
-        if buffer is None and (definition.allow_input_fingertip or checksum in transformation._from_steps):
+    def last_resort(checksum: Checksum) -> Buffer | None:
+        from_steps = transformation._from_steps
+        buffer = from_steps.get(checksum)
+        if buffer is None and (definition.allow_input_fingertip or checksum in from_steps):
             from .fingertip import recompute
 
             buffer = recompute(checksum, active)
-        if buffer is None:
-            raise CacheMissError(checksum)
         return buffer
 
     dictionary = definition.transformation(transformation._hexes)
     return StepRequest(
         tf_checksum=step.tf_checksum,
         transformation=dictionary,
-        read_buffer=read_buffer,
+        read_buffer=input_reader(active, at_hand.get, last_resort=last_resort),
         read_path=active.buffers.path,
         location=definition.location,
-        cancelled=lambda: step.stopping,
+        cancelled=cancelled,
     )
 
 
@@ -208,26 +228,17 @@ def _record(transformation: Transformation, outcome: StepOutcome) -> Checksum:
     active = transformation._active
     tf_checksum = transformation._tf
     assert tf_checksum is not None
-    result = outcome.result.get_checksum()
     template = definition.template(tuple(transformation._hexes))
-    text = template.text(list(transformation._hexes.values()))
-    buffers = [Buffer._from_parts((text,), tf_checksum), *transformation._buffers]
+    inputs = list(transformation._buffers)
     if definition.stored_in is not active:
-        buffers.extend(definition.fixed_buffers())
-    cache = get_buffer_cache()
-    if definition.scratch:
-        for attachment in outcome.attachments:
-            cache.add(attachment.get_checksum().bytes(), attachment)
-    else:
-        buffers.extend(outcome.attachments)
-        buffers.append(outcome.result)
-    record: dict[str, Any] = minimal_record(
-        tf_checksum.hex(), result.hex(), outcome.usage, execution=active.execution, remote=None
+        inputs.extend(definition.fixed_buffers())
+    winner = record_outcome(
+        active,
+        tf_checksum,
+        outcome,
+        text=template.text(list(transformation._hexes.values())),
+        inputs=inputs,
+        scratch=definition.scratch,
     )
-    winner = active.results.put(tf_checksum, result, buffers=buffers, record=record)
     definition.stored_in = active
-    if winner != result:
-        counting.add("conflicts")
-    elif not definition.scratch:
-        cache.add(result.bytes(), outcome.result)
     return winner

@@ -2,7 +2,8 @@
 
 Everything stays below that directory: names are checked, and no symbolic link is ever followed or
 overwritten while writing. Files have mode 0644, directories 0755. A link to a stored file stands only where
-the pin asks for a file and a configured buffer directory holds it.
+the pin asks for a file and a configured buffer directory holds it. Where such a file is called `.gz` or `.zst`,
+the buffer is the content and the file is made by compressing it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .pins import Pin, PinValueError, pin_path, pin_value, read_index
 if TYPE_CHECKING:
     from seamless.checksum import Checksum
     from seamless.step import StepRequest
+    from seamless_store.layout import Form
 
 __all__ = ("MAX_VARIABLE_LENGTH", "RESULT_NAME", "InputFileError", "WrittenInputs", "write_inputs")
 
@@ -28,6 +30,8 @@ RESULT_NAME = "RESULT"
 MAX_VARIABLE_LENGTH = 1000  # characters; a longer scalar is only a file
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NPY_MAGIC = b"\x93NUMPY"
+_WRITTEN_AT_ONCE_BYTES = 1 << 28  # Linux takes at most 2 GiB in one call
+_COMPRESSED_AT_ONCE_BYTES = 1 << 20
 _MIXED_MAGIC = b"\x94SEAMLESS-MIXED"
 
 
@@ -44,6 +48,10 @@ class WrittenInputs:
 
     variables: dict[str, str] = field(default_factory=dict)
     links: list[tuple[str, Path, tuple[int, int, int]]] = field(default_factory=list)
+    in_directories: dict[str, Checksum] = field(default_factory=dict)
+    """Files that came with a directory, by their path."""
+    writable: frozenset[str] = frozenset()
+    """Inputs that the command may change, since they are among its results: copies, never links to stored files."""
 
     def changed_links(self) -> list[str]:
         """Return the pins whose stored file was changed since."""
@@ -51,13 +59,14 @@ class WrittenInputs:
 
 
 def write_inputs(pins: Iterable[Pin], request: StepRequest, directory: Path) -> WrittenInputs:
-    """Write all pins below `directory`.
+    """Write all pins below `directory`; a file that is an input and part of another one, a directory, once.
 
     Raises InputFileError for an impossible name, PinValueError for a value that is no file content,
     CacheMissError for a missing buffer.
     """
-    written = WrittenInputs()
-    for pin in pins:
+    meta = request.transformation.get("__meta__") or {}
+    written = WrittenInputs(writable=frozenset(map(str, meta.get("writable_inputs") or ())))
+    for pin in sorted(pins, key=lambda pin: pin.filesystem_mode != "directory"):
         if pin.checksum is not None:  # a null pin is no file and no variable
             _write_pin(pin, pin.checksum, request, directory, written)
     return written
@@ -68,7 +77,16 @@ def _write_pin(
 ) -> None:
     name = pin.name
     parts = _checked_parts(name)
+    if name in written.in_directories and written.in_directories[name] == checksum:
+        return
     path = pin_path(pin, request)
+    form = _compression(pin)
+    if form is not None:
+        _write_compressed(name, parts, form, path or request.read_buffer(checksum).parts, directory)
+        return
+    if path is not None and name in written.writable and path.is_file():
+        _copy_file(name, parts, path, directory)
+        return
     if path is not None:
         _link(name, parts, path, directory)
         written.variables[name] = str(path)
@@ -77,7 +95,7 @@ def _write_pin(
         return
     tree_celltype = pin.filesystem_celltype or pin.celltype
     if pin.filesystem_mode == "directory" or tree_celltype in ("folder", "deepfolder"):
-        _write_tree(pin, parts, request, directory)
+        _write_tree(pin, parts, request, directory, written)
         if _VARIABLE_NAME.match(name):
             written.variables[name] = name
         return
@@ -98,6 +116,32 @@ def _write_pin(
     is_checksums = pin.celltype in ("deepcell", "checksum")  # written as they are
     value = deserialize(buffer, "plain") if is_checksums else pin_value(pin, request)
     _write_value(name, parts, value, directory, written)
+
+
+def _compression(pin: Pin) -> Form | None:
+    """Return how the file of this pin is compressed: its buffer is the content, its name says what the file is."""
+    if pin.filesystem_mode != "file":
+        return None
+    if pin.name.endswith(".gz"):
+        return "gz"
+    return "zst" if pin.name.endswith(".zst") else None
+
+
+def _write_compressed(
+    name: str, parts: tuple[str, ...], form: Form, source: Path | Iterable[Any], directory: Path
+) -> None:
+    """source: the file or the parts of the buffer with the content."""
+    from seamless_store.compressing import compressed
+
+    if not isinstance(source, Path):
+        views = [memoryview(part).cast("B") for part in source]
+        pieces = (piece for view in views for piece in _pieces(view, _COMPRESSED_AT_ONCE_BYTES))
+        _write_file(name, parts, compressed(form, pieces, size_bytes=sum(map(len, views))), directory)
+        return
+    with open(source, "rb", buffering=0) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        chunks = iter(lambda: file.read(_COMPRESSED_AT_ONCE_BYTES), b"")
+        _write_file(name, parts, compressed(form, chunks, size_bytes=size_bytes), directory)
 
 
 def _write_value(
@@ -145,7 +189,9 @@ def _write_array(
         _write_file(pin.name, parts, buffer.parts, directory)
 
 
-def _write_tree(pin: Pin, parts: tuple[str, ...], request: StepRequest, directory: Path) -> None:
+def _write_tree(
+    pin: Pin, parts: tuple[str, ...], request: StepRequest, directory: Path, written: WrittenInputs
+) -> None:
     index = read_index(pin, "deepfolder", request)
     _make_parents(pin.name, (*parts, ""), directory)
     for relative, checksum in index.items():
@@ -156,6 +202,7 @@ def _write_tree(pin: Pin, parts: tuple[str, ...], request: StepRequest, director
             _copy_file(name, file_parts, stored, directory)
         else:
             _write_file(name, file_parts, request.read_buffer(checksum).parts, directory)
+        written.in_directories[name] = checksum
 
 
 def _checked_parts(name: str, *, shown: str | None = None) -> tuple[str, ...]:
@@ -217,9 +264,7 @@ def _write_file(name: str, parts: tuple[str, ...], contents: Iterable[Any], dire
                 file.write(piece)
 
 
-def _pieces(view: memoryview) -> Iterator[memoryview]:
-    """Cut into pieces that one write call takes whole (Linux writes at most 2 GiB at once)."""
-    size = 1 << 28
+def _pieces(view: memoryview, size: int = _WRITTEN_AT_ONCE_BYTES) -> Iterator[memoryview]:
     return (view[start : start + size] for start in range(0, len(view), size))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +18,11 @@ from seamless.deserialize import deserialize
 from seamless.errors import SeamlessError, StepError
 from seamless.step import StepOutcome
 
-from .bash_files import InputFileError, write_inputs
+from .bash_files import RESULT_NAME, InputFileError, write_inputs
 from .bash_result import read_result
 from .command import FinishedCommand, _CommandCancelled, run_command
+from .command_output import CommandOutput
 from .errors import SeamlessStreamTransformationError
-from .output_capture import keep
 from .pins import PinValueError, code_text, input_pins
 from .usage import usage_of_command
 
@@ -113,16 +112,20 @@ def _run(
     script: str, directory: Path, environment: Mapping[str, str], request: StepRequest, step: RunningStep
 ) -> FinishedCommand:
     """Run the script. Raises CancelledError when the request is cancelled meanwhile."""
+    output = CommandOutput(request.output, step, directory / RESULT_NAME)
 
     def run(arguments: list[str]) -> FinishedCommand:
-        return run_command(
+        finished = run_command(
             arguments,
             directory=directory,
             environment=environment,
             cancelled=request.cancelled,
-            take_stdout=_show,
-            take_stderr=lambda text: keep(step, "stderr", text),
+            take_stdout=output.take_stdout,
+            take_stderr=output.take_stderr,
+            look=output.look,
         )
+        output.finish(succeeded=finished.returncode == 0)
+        return finished
 
     encoded = script.encode()
     try:
@@ -138,16 +141,8 @@ def _run(
         raise CancelledError(
             f"step {request.tf_checksum} was cancelled and its command was stopped"
         ) from None
-
-
-def _show(text: str) -> None:
-    """Print what the command prints; the stream in `sys.stdout` keeps it for the step."""
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    finally:
+        output.close()
 
 
 def _base_environment() -> dict[str, str]:

@@ -7,7 +7,6 @@ number cannot belong to anybody else by then. Processes that leave the group (se
 
 from __future__ import annotations
 
-import codecs
 import os
 import signal
 import sys
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ("FinishedCommand", "kill_running_commands", "run_command")
 
 CANCEL_POLL_S = 0.1
-TERMINATE_GRACE_S = 1.0  # between SIGTERM and SIGKILL
+TERMINATE_GRACE_S = 0.5  # between SIGTERM and SIGKILL
 LATE_OUTPUT_GRACE_S = 1.0  # for process substitutions that outlive the shell
 _CHUNK_BYTES = 65536
 _PIPE_CAPACITY_CHUNKS = 16  # 1 MiB, the most that an unprivileged process can make a pipe hold
@@ -52,12 +51,14 @@ def run_command(
     directory: Path,
     environment: Mapping[str, str],
     cancelled: Callable[[], bool],
-    take_stdout: Callable[[str], object],
-    take_stderr: Callable[[str], object],
+    take_stdout: Callable[[bytes], object],
+    take_stderr: Callable[[bytes], object],
+    look: Callable[[], object] = lambda: None,
 ) -> FinishedCommand:
     """Run the command to its end. Its standard input is empty.
 
-    take_stdout, take_stderr: called on this thread with pieces of text as they come.
+    take_stdout, take_stderr: called on this thread with the bytes as they come.
+    look: called on this thread now and then, at least every CANCEL_POLL_S, while the command runs.
     Raises _CommandCancelled at most CANCEL_POLL_S + TERMINATE_GRACE_S after `cancelled()` turns true; the
         command hears of it within CANCEL_POLL_S.
     """
@@ -78,7 +79,7 @@ def run_command(
         )
         _running_groups.add(process.pid)
         try:
-            rusage = _attend(process, signals, cancelled, take_stdout, take_stderr)
+            rusage = _attend(process, signals, cancelled, take_stdout, take_stderr, look)
         finally:
             _running_groups.discard(process.pid)
     finally:
@@ -90,8 +91,9 @@ def _attend(
     process: Popen[bytes],
     signals: HeldSignals,
     cancelled: Callable[[], bool],
-    take_stdout: Callable[[str], object],
-    take_stderr: Callable[[str], object],
+    take_stdout: Callable[[bytes], object],
+    take_stderr: Callable[[bytes], object],
+    look: Callable[[], object],
 ) -> Any:  # Any: resource.struct_rusage
     """See the process to its end, whatever happens; only while it runs are signals let through."""
     streams: _Streams | None = None
@@ -102,6 +104,7 @@ def _attend(
             while not streams.wait(CANCEL_POLL_S):
                 if cancelled():
                     raise _CommandCancelled
+                look()
             signals.hold()
             streams.drain(LATE_OUTPUT_GRACE_S)
         finally:
@@ -128,8 +131,8 @@ class _Streams:
     def __init__(
         self,
         process: Popen[bytes],
-        take_stdout: Callable[[str], object],
-        take_stderr: Callable[[str], object],
+        take_stdout: Callable[[bytes], object],
+        take_stderr: Callable[[bytes], object],
     ) -> None:
         import selectors
 
@@ -138,10 +141,10 @@ class _Streams:
         self._process = process
         self._selector = selectors.DefaultSelector()
         self._n_open = 0
+        self._refused = False  # whoever takes the output has raised: what still comes is dropped
         for pipe, take in ((process.stdout, take_stdout), (process.stderr, take_stderr)):
             os.set_blocking(pipe.fileno(), False)
-            decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            self._selector.register(pipe, selectors.EVENT_READ, (decoder, take))
+            self._selector.register(pipe, selectors.EVENT_READ, take)
             self._n_open += 1
         self._pidfd: int | None = None
         if sys.platform == "linux":
@@ -196,13 +199,15 @@ class _Streams:
             chunk = os.read(key.fd, _CHUNK_BYTES)
         except BlockingIOError:
             return
-        decoder, take = key.data
-        text = decoder.decode(chunk, final=not chunk)
-        if text:
-            take(text)
         if not chunk:
             self._selector.unregister(key.fileobj)
             self._n_open -= 1
+        elif not self._refused:
+            try:
+                key.data(chunk)
+            except BaseException:
+                self._refused = True
+                raise
 
 
 def _stop(group: int, streams: _Streams) -> None:

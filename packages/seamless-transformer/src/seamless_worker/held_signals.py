@@ -1,7 +1,7 @@
 """Keep Ctrl-C from striking between the start of a process and the code that would stop it.
 
 Python raises KeyboardInterrupt between any two instructions of the main thread. `HeldSignals` takes the place
-of the handlers of SIGINT and SIGTERM there, remembers what comes, and hands it over when released. On other
+of the handlers of SIGINT, SIGTERM and SIGHUP there, remembers what comes, and hands it over when released. On other
 threads, which no signal interrupts, it does nothing.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ("HeldSignals",)
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class HeldSignals:

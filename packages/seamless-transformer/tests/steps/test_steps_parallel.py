@@ -303,7 +303,7 @@ def test_twenty_thousand_trivial_steps_take_little_memory():
 def test_a_stage_is_selected_first(monkeypatch):
     chosen = []
     list(parallel([square(1)]))
-    module = importlib.import_module("seamless_transformer.parallel")
+    module = importlib.import_module("seamless_transformer.parallel_steps")
     monkeypatch.setattr(module, "_set_stage", lambda stage, substage: chosen.append((stage, substage)))
     list(parallel([square(1)], stage="build", substage="one"))
     assert chosen == [("build", "one")]

@@ -13,7 +13,7 @@ import pytest
 from seamless.buffer import Buffer
 from seamless.checksum import Checksum
 from seamless.errors import CacheMissError, StepError
-from seamless.step import SourceLocation, StepOutcome, StepRequest
+from seamless.step import SourceLocation, StepOutcome, StepOutput, StepRequest
 from seamless_worker import run_step
 
 VECTORS_FILE = Path(__file__).parents[4] / "contracts" / "vectors" / "identity.json"
@@ -63,6 +63,7 @@ class Bench:
         entries: Mapping[str, Any] | None = None,
         location: SourceLocation | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        output: StepOutput | None = None,
     ) -> StepRequest:
         """pins: values by name; entries: parts of the dictionary as they are."""
         celltype_of_code = "python" if language == "python" else "text"
@@ -77,7 +78,7 @@ class Bench:
             transformation[name] = [celltype, None, checksum]
         transformation.update(entries or {})
         return StepRequest(
-            Checksum("ab" * 32), transformation, self.read, self._paths.get, location, cancelled
+            Checksum("ab" * 32), transformation, self.read, self._paths.get, location, cancelled, output
         )
 
     def run(self, code: str, pins: Mapping[str, Any] | None = None, **options: Any) -> StepOutcome:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from seamless.errors import CacheMissError
+from seamless_store.compressed import decompressed
+from seamless_store.compressing import compressed
 from seamless_worker.bash_files import InputFileError
 
 SHOW = "[ -n \"${a+set}\" ] && printf '%s|' \"$a\" > RESULT || printf 'unset|' > RESULT; cat a >> RESULT"
@@ -172,3 +174,58 @@ def test_filesystem_argument_without_file_is_a_cache_miss_if_not_optional(bench)
 
 def test_metavariable_is_a_variable_of_its_own(bench):
     assert bench.bash('export N="${META__N}"; echo $N > RESULT', {"META__N": "4"}) == b"4\n"
+
+
+def _file_pin(checksum, name, **filesystem):
+    mode = {"mode": "file", "optional": True, **filesystem}
+    return {name: ["bytes", None, checksum], "__format__": {name: {"filesystem": mode}}}
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["buffer", "file"])
+@pytest.mark.parametrize(("name", "tool"), [("sub/a.txt.gz", "gzip"), ("a.zst", "zstd")])
+def test_a_file_with_a_compressed_name_is_compressed_whatever_serves_its_content(bench, name, tool, stored):
+    content = b"a line\n" * 300_000
+    checksum = bench.store_file(content)[0] if stored else bench.put(content, "bytes")
+    result = bench.bash(f"test ! -L {name}; cat {name} > RESULT", entries=_file_pin(checksum, name))
+    form = {"gzip": "gz", "zstd": "zst"}[tool]
+    assert len(result) < len(content) / 100
+    assert b"".join(decompressed(form, [result], name="test")) == content
+
+
+def test_a_compressed_file_has_the_same_bytes_from_buffer_and_store(bench):
+    content = bytes(range(256)) * 9000
+    from_buffer = bench.bash("cat a.gz > RESULT", entries=_file_pin(bench.put(content, "bytes"), "a.gz"))
+    from_store = bench.bash("cat a.gz > RESULT", entries=_file_pin(bench.store_file(content)[0], "a.gz"))
+    assert from_buffer == from_store == b"".join(compressed("gz", [content], size_bytes=len(content)))
+
+
+def test_an_empty_file_is_compressed_too(bench):
+    checksum = bench.put(b"", "bytes")
+    code = "gzip -d < e.gz | wc -c > RESULT"
+    assert bench.bash(code, entries=_file_pin(checksum, "e.gz")) == b"0\n"
+
+
+def test_a_compressed_name_without_such_a_format_is_raw(bench):
+    assert bench.bash("cat a.gz > RESULT", {"a.gz": b"raw"}, celltypes={"a.gz": "bytes"}) == b"raw"
+    entries = {
+        "d.gz": ["mixed", None, bench.put({"f.gz": bench.put(b"leaf", "bytes")}, "plain")],
+        "__format__": {"d.gz": {"filesystem": {"mode": "directory"}, "celltype": "deepfolder"}},
+    }
+    assert bench.bash("cat d.gz/f.gz > RESULT", entries=entries) == b"leaf"
+
+
+def test_a_compressed_file_that_must_be_stored_and_is_not_is_missing(bench):
+    entries = _file_pin(bench.put(b"x", "bytes"), "a.gz", optional=False)
+    with pytest.raises(CacheMissError, match="must be a file"):
+        bench.bash("cat a.gz > RESULT", entries=entries)
+
+
+def test_other_stored_files_stay_links_to_the_store(bench):
+    checksum, path = bench.store_file(b"content")
+    assert bench.bash("readlink a > RESULT", entries=_file_pin(checksum, "a")).decode().strip() == str(path)
+
+
+def test_an_unhashed_pin_is_a_variable(bench):
+    entries = {"META__N": ["str", None, bench.put("seven words", "str")]}
+    code = 'export N="${META__N}"; echo "$N" > RESULT'
+    assert bench.bash(code, entries=entries) == b"seven words\n"

@@ -16,6 +16,20 @@ def test_interrupt_waits_until_it_is_released():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_signal_that_ends_a_program_waits(number):
+    came = []
+    before = signal.signal(number, lambda *_: came.append(number))
+    try:
+        held = HeldSignals()
+        os.kill(os.getpid(), number)
+        assert came == []
+        held.release()
+        assert came == [number]
+    finally:
+        signal.signal(number, before)
+
+
 def test_release_twice_and_hold_again():
     before = signal.getsignal(signal.SIGINT)
     held = HeldSignals()

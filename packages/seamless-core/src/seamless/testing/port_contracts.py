@@ -12,15 +12,20 @@ Each suite needs pytest only. Tests get a fresh, empty implementation.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seamless import Buffer, Checksum
-from seamless.errors import ResultConflict, StepError
-from seamless.ports import BufferStore, Executor, ResultCache
+from seamless.errors import FileChanged, ResultConflict, StepError
+from seamless.ports import BufferStore, Executor, ResultCache, RunningSteps
 from seamless.step import StepRequest
 
-__all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract")
+if TYPE_CHECKING:
+    from seamless_store.layout import Form
+
+__all__ = ("BufferStoreContract", "ExecutorContract", "ResultCacheContract", "RunningStepsContract")
 
 
 def _buffer_of(text: str) -> Buffer:
@@ -31,6 +36,26 @@ def _buffer_of(text: str) -> Buffer:
 
 def _checksum_of(text: str) -> Checksum:
     return _buffer_of(text).get_checksum()
+
+
+def _write_file(path: Path, content: bytes, form: Form | None) -> Path:
+    if form == "gz":
+        import gzip
+
+        content = gzip.compress(content)
+    elif form == "zst":
+        content = _as_zstandard(content)
+    path.write_bytes(content)
+    return path
+
+
+def _as_zstandard(content: bytes) -> bytes:
+    """Return a Zstandard frame of raw blocks (RFC 8878, section 3.1.1): no compressor is needed to write one."""
+    blocks = [content[start : start + 0x4000] for start in range(0, len(content), 0x4000)] or [b""]
+    frame = b"\x28\xb5\x2f\xfd" + b"\x80\x28" + len(content).to_bytes(4, "little")
+    for number, block in enumerate(blocks, 1):
+        frame += (len(block) << 3 | (number == len(blocks))).to_bytes(3, "little") + block
+    return frame
 
 
 ABSENT = _checksum_of("never stored")
@@ -102,6 +127,47 @@ class BufferStoreContract:
         store.promise(ABSENT)
         store.put(_buffer_of("other"))
         assert store.has(_checksum_of("other"))
+
+    @pytest.mark.parametrize("size", [0, 6, (1 << 20) + 1])
+    @pytest.mark.parametrize("form", [None, "gz", "zst"])
+    def test_a_file_is_taken_whatever_its_size_and_compression(
+        self, store: BufferStore, tmp_path: Path, size: int, form: Form | None
+    ) -> None:
+        kept = Buffer(b"%d" % size * size)
+        path = _write_file(tmp_path / "file", kept.content, form)
+        store.put_files([(kept.get_checksum(), str(path), form)])
+        got = store.get(kept.get_checksum())
+        assert got is not None
+        assert got.content == kept.content
+        store.flush()
+        assert store.length(kept.get_checksum()) == len(kept)
+
+    def test_many_files_are_taken_at_once_and_again(self, store: BufferStore, tmp_path: Path) -> None:
+        kept = [_buffer_of(f"file {number % 50}") for number in range(60)]
+        files: list[tuple[Checksum, str, Form | None]] = [
+            (buffer.get_checksum(), str(_write_file(tmp_path / str(number), buffer.content, None)), None)
+            for number, buffer in enumerate(kept)
+        ]
+        store.put_files([])
+        store.put_files(files)
+        store.put_files(files)
+        assert store.has_many([buffer.get_checksum() for buffer in kept]) == [True] * 60
+
+    @pytest.mark.provokes("FileChanged")
+    @pytest.mark.parametrize("size", [6, 2 << 20])
+    @pytest.mark.parametrize("form", [None, "gz", "zst"])
+    def test_a_file_that_is_another_one_now_is_refused(
+        self, store: BufferStore, tmp_path: Path, size: int, form: Form | None
+    ) -> None:
+        path = _write_file(tmp_path / "changed", bytes(size), form)
+        with pytest.raises(FileChanged, match="changed") as caught:
+            store.put_files([(ABSENT, str(path), form)])
+        assert (caught.value.path, caught.value.checksum) == (str(path), ABSENT)
+        assert store.get(ABSENT) is None
+
+    def test_a_file_that_is_gone_is_named(self, store: BufferStore, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="gone"):
+            store.put_files([(ABSENT, str(tmp_path / "gone"), None)])
 
     def test_many_threads_may_put_and_get(self, store: BufferStore) -> None:
         failures: list[object] = []
@@ -241,3 +307,37 @@ class _RequestOf:
 
     def __call__(self, code: str, **arguments: object) -> StepRequest:
         raise NotImplementedError
+
+
+class RunningStepsContract:
+    """Give a fixture `running`: a RunningSteps that no other process uses."""
+
+    def test_it_fills_the_port(self, running: RunningSteps) -> None:
+        assert isinstance(running, RunningSteps)
+
+    def test_nobody_runs_a_step_that_was_not_announced(self, running: RunningSteps) -> None:
+        assert running.holder(ABSENT) is None
+        assert running.request_cancel(ABSENT) == "not-running"
+
+    def test_an_announced_step_has_a_holder_while_it_runs(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "a test") as announcement:
+            assert not announcement.runs_elsewhere
+            holder = running.holder(ABSENT)
+            assert holder is not None
+            assert (holder.what, holder.is_alive, holder.is_here) == ("a test", True, True)
+        assert running.holder(ABSENT) is None
+
+    def test_a_cancellation_reaches_this_run_and_no_later_one(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "first") as first:
+            assert not first.cancel_requested()
+            assert running.request_cancel(ABSENT) == "canceled"
+            assert first.cancel_requested()
+        with running.announce(ABSENT, "second") as second:
+            assert not second.cancel_requested()
+
+    def test_one_process_may_run_a_step_twice_at_once(self, running: RunningSteps) -> None:
+        with running.announce(ABSENT, "first") as first, running.announce(ABSENT, "second") as second:
+            assert (first.runs_elsewhere, second.runs_elsewhere) == (False, False)
+            running.request_cancel(ABSENT)
+            assert (first.cancel_requested(), second.cancel_requested()) == (True, True)
+        assert running.holder(ABSENT) is None

@@ -140,6 +140,9 @@ class SimulatedFileSystem:
         self._begin("stat", path)
         return _stat_result(self.world.lookup(path))
 
+    def lstat(self, path: str, /) -> os.stat_result:
+        return self.stat(path)  # there are no symbolic links here
+
     def exists(self, path: str, /) -> bool:
         self._begin("exists", path)
         try:
@@ -185,6 +188,9 @@ class SimulatedFileSystem:
         if name in (directory.entries or {}):
             raise os_error(errno.EEXIST, target)
         self.world.change((directory, name, inode))
+
+    def symlink(self, target: str, path: str, /) -> None:
+        raise os_error(errno.EPERM, path)
 
     def unlink(self, path: str, /) -> None:
         self._begin("unlink", path)
