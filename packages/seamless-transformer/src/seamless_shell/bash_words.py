@@ -152,6 +152,8 @@ class WordScanner:
                 known = False
             else:
                 literal.append(piece)
+        while text.endswith("\\\n", start, pos):
+            pos -= 2  # the end of a line is no part of the word
         self.pos = pos
         self.is_assignment = place in (Place.COMMAND, Place.LATE) and value_start >= 0
         if pos == start:

@@ -99,7 +99,7 @@ def test_reserved_word_becomes_an_ordinary_command(word: str):
 
 ESCAPES = st.sampled_from(
     r"\a \b \e \E \f \n \r \t \v \\ \' \" \? \q \8 \1 \18 \177 \400 \0 \x \x4 \x41 \x411 \xe9 \xc3\xa9 \x{41} \x{e9}z"
-    r" \u \ué \u41 \u00e9 \u20ac0 \ud800 \uffff \U \U1f600 \U0010ffff \cA \ca \c? \c[ \c\\ \c1 \ce a é $x `".split()
+    r" \u \ué \u41 \u00e9 \u20ac0 \ud800 \uffff \U \U0001f600 \U0010ffff \cA \ca \c? \c[ \c\\ \c1 \ce a é $x `".split()
 )
 
 

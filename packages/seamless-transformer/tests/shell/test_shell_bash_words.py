@@ -81,10 +81,7 @@ def test_literal_is_the_word_after_quote_removal(text: str, literal: str | None)
 
 @pytest.mark.parametrize(
     "text",
-    (
-        "* a? [ab] a[!b]c []] {a,b} x{a,'b'}y {1..3} {a..z..2} {01..-3} a{b{c,d} "
-        "@(a|b) a!(b) 'a'* {$x,b} $x* ['a']"
-    ).split(),
+    "* a? [ab] a[!b]c []] {a,b} {a,'b'} {1..3} {a..z..2} {01..-3} a{b{c,d} @(a|b) a!(b) 'a'* {$x,b} $x* ['a']".split(),
 )
 def test_patterns_and_brace_expansions_glob(text: str):
     assert word(text).globs
