@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from .checksum import Checksum
 from .json_fast import is_ready, write_like_p
@@ -21,6 +20,10 @@ try:
     from _json import encode_basestring as _quote
 except ImportError:  # pragma: no cover  (an interpreter without the C accelerator)
     from json.encoder import py_encode_basestring as _quote
+
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ("MAX_DEPTH", "dumps", "dumps_exactly", "float_text")
 

@@ -6,8 +6,7 @@ the decompressed bytes. So a plain file and its compressed copies are one object
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from seamless_store.layout import Form
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat as stat_module
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from seamless_store.known_files import FileKey, file_key
 
 from .compression import split_compression
 from .errors import ShellError
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,18 +29,21 @@ LARGE_BYTES = 256 * 1024  # hashing smaller files is the interpreter's work, whi
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a fifo must not hold us
 
 
-class HashedFile(NamedTuple):
+class HashedFile:
     """A file and what it holds.
 
     digest: 32 bytes, of the decompressed content. length: of the decompressed content, in bytes.
     key: what changes when the file does (device, inode, size on disk, mtime and ctime in ns).
     """
 
-    path: str
-    digest: bytes
-    length: int
-    compression: Form | None
-    key: FileKey
+    __slots__ = ("compression", "digest", "key", "length", "path")
+
+    def __init__(self, path: str, digest: bytes, length: int, compression: Form | None, key: FileKey) -> None:
+        self.path = path
+        self.digest = digest
+        self.length = length
+        self.compression = compression
+        self.key = key
 
 
 def hash_file(path: str) -> HashedFile:

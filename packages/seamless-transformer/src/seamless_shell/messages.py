@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from typing import TextIO
 
 __all__ = ("Messages",)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from .bash_quotes import quote_word, quote_words
 from .bash_syntax import parse_bash
@@ -15,8 +14,10 @@ from .input_mapping import InputMapping, map_inputs
 from .input_words import Argument, InputPath, explicit_input, type_words
 from .result_targets import bash_code, redirect_target, result_targets
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from .bash_tree import ParsedCommand, Redirect, SimpleCommand, Word
     from .canonical_commands import CanonicalCommand

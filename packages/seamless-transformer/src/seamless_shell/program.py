@@ -7,13 +7,13 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from seamless.errors import SeamlessError
 
 from .errors import ShellError
 from .messages import Messages
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from seamless_store.errors import StoreError
 

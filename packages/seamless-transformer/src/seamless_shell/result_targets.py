@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from .bash_quotes import quote_word
 from .errors import ShellError
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from .bash_tree import ParsedCommand, Redirect
 

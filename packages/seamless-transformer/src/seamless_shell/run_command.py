@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .errors import ShellError
-from .live_output import LiveOutput
-from .prepare import PreparedStep, prepare_step
 from .program import EXIT_INTERRUPTED, run_program
 from .run_options import parse_run_options, run_parser
-from .scope import Scope, require_configuration, scope_of
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     import argparse
 
@@ -22,7 +19,9 @@ if TYPE_CHECKING:
     from seamless.step import StepHolder
 
     from .messages import Messages
+    from .prepare import PreparedStep
     from .run_inputs import StepInputs
+    from .scope import Scope
 
 __all__ = ("main",)
 
@@ -42,6 +41,8 @@ def _main(argv: Sequence[str] | None, messages: Messages) -> int:
     if not options.command:
         print(run_parser().format_usage(), end="")
         return 1
+    from .scope import require_configuration, scope_of
+
     messages.verbosity = options.verbosity
     scope = scope_of(options)
     require_configuration(scope)
@@ -70,6 +71,7 @@ def _main(argv: Sequence[str] | None, messages: Messages) -> int:
 
 def _prepare(options: argparse.Namespace, messages: Messages) -> PreparedStep:
     from .future_files import wait_for_future
+    from .prepare import prepare_step
 
     return prepare_step(
         options, wait_for_future=lambda path: wait_for_future(path, messages.say), say=messages.say
@@ -87,6 +89,8 @@ class _Run:
         messages: Messages,
         started_s: float,
     ) -> None:
+        from .live_output import LiveOutput
+
         self.step = step
         self.options = options
         self.scope = scope

@@ -6,8 +6,7 @@ submodule may have the name of one of them, since importing it would put the mod
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from seamless_worker.errors import SeamlessStreamTransformationError
 
