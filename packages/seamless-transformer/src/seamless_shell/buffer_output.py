@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from .errors import ShellError
-from .temporary_files import discard, open_temporary, temporary_path
+from .live_output import write_all
+from .temporary_files import discard, replace_file, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,16 +36,10 @@ def write_buffer(
 
     progress: called with the number of bytes of the buffer. Raises OSError, ShellError and StoreError.
     """
-    fd, temporary = open_temporary(os.path.dirname(path))
-    try:
-        try:
-            copy_buffer(destination, digest, form, lambda piece: _write_all(fd, piece), progress)
-        finally:
-            os.close(fd)
-        os.replace(temporary, path)
-    except BaseException:
-        discard(temporary)
-        raise
+    replace_file(
+        path,
+        lambda fd: copy_buffer(destination, digest, form, lambda piece: write_all(fd, [piece]), progress),
+    )
 
 
 def link_buffer(
@@ -207,9 +202,3 @@ def _damaged(destination: Destination, path: str, digest: bytes) -> ShellError:
         f"{destination.shown(path)!r} does not hold the buffer of its name, {digest.hex()}",
         hint="upload it again with --dest-repair, or run the step again that made it",
     )
-
-
-def _write_all(fd: int, piece: bytes | memoryview) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -11,7 +11,8 @@ from seamless.checksum import Checksum
 from .compression import split_compression
 from .errors import ShellError
 from .file_checksum import hash_file
-from .temporary_files import discard, open_temporary
+from .live_output import write_all
+from .temporary_files import replace_file
 
 if TYPE_CHECKING:
     from seamless.active import ActiveSet
@@ -99,30 +100,17 @@ def _write(path: str, checksum: Checksum, active: ActiveSet) -> None:
     folder = os.path.dirname(path)
     if folder:
         os.makedirs(folder, exist_ok=True)
-    fd, temporary = open_temporary(folder)
-    try:
-        try:
-            stored = active.buffers.path(checksum)
-            if stored is not None:
-                _copy(str(stored), fd)
-            else:
-                buffer = active.buffers.get(checksum)
-                if buffer is None:
-                    raise ShellError(f"the content {checksum} of {path!r} is gone from the store")
-                from .live_output import write_all
-
-                write_all(fd, buffer.parts)
-        finally:
-            os.close(fd)
-        os.replace(temporary, path)
-    except BaseException:
-        discard(temporary)
-        raise
+    stored = active.buffers.path(checksum)
+    if stored is not None:
+        replace_file(path, lambda fd: _copy(str(stored), fd))
+        return
+    buffer = active.buffers.get(checksum)
+    if buffer is None:
+        raise ShellError(f"the content {checksum} of {path!r} is gone from the store")
+    replace_file(path, lambda fd: write_all(fd, buffer.parts))
 
 
 def _copy(source: str, target: int) -> None:
     with open(source, "rb") as file:
         while piece := file.read(_COPY_BYTES):
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(target, view) :]
+            write_all(target, [piece])

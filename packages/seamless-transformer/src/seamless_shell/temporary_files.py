@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 
 __all__ = (
     "atomic_write",
     "discard",
     "is_temporary",
     "open_temporary",
+    "replace_file",
     "sweep_temporaries",
     "sync_directory",
     "temporary_path",
@@ -34,23 +36,31 @@ def atomic_write(path: str, content: bytes, *, durable: bool = False) -> None:
     """
     if not durable and _holds(path, content):
         return
-    directory = os.path.dirname(path)
-    fd, temporary = open_temporary(directory)
+
+    def write(fd: int) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        if durable:
+            os.fsync(fd)
+
+    replace_file(path, write)
+    if durable:
+        sync_directory(os.path.dirname(path))
+
+
+def replace_file(path: str, write: Callable[[int], object]) -> None:
+    """Replace the file by what `write` writes into a descriptor; whole or, if it raises, not at all."""
+    fd, temporary = open_temporary(os.path.dirname(path))
     try:
         try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(fd, view) :]
-            if durable:
-                os.fsync(fd)
+            write(fd)
         finally:
             os.close(fd)
         os.replace(temporary, path)
     except BaseException:
         discard(temporary)
         raise
-    if durable:
-        sync_directory(directory)
 
 
 def open_temporary(directory: str) -> tuple[int, str]:
