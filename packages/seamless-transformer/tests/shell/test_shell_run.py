@@ -30,6 +30,7 @@ def test_a_command_runs_once_and_is_found_afterwards(shell, runs):
     assert runs.n_runs == 1
 
 
+@pytest.mark.invariant("I-107")
 def test_another_input_content_runs_the_command_again(shell, runs, alpha):
     command = runs.counted("cat a.txt")
     arguments = ["seamless-run", "-i", "a.txt", "-c", command]
@@ -69,6 +70,7 @@ def test_a_hit_needs_neither_the_source_of_the_result_nor_numpy(shell, alpha):
     assert not imported & heavy
 
 
+@pytest.mark.invariant("I-108")
 def test_a_failure_is_not_cached(shell, runs):
     arguments = ["seamless-run", "-c", runs.counted("exit 3")]
     assert [shell.run(*arguments).returncode for _ in range(2)] == [3, 3]
@@ -135,6 +137,7 @@ def test_a_stage_block_counts_only_in_its_stage(shell):
 # ---- words and inputs
 
 
+@pytest.mark.invariant("I-105")
 def test_words_are_quoted_faithfully(shell):
     words = [
         "a b",

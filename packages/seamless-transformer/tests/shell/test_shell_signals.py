@@ -25,6 +25,7 @@ def _processes_with(word: str) -> list[int]:
     return found
 
 
+@pytest.mark.invariant("I-106")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("trap", ["", "trap '' INT TERM HUP; "], ids=["obedient", "stubborn"])
 def test_a_signal_ends_the_whole_process_group(shell, wait_until, tmp_path, number, trap):
