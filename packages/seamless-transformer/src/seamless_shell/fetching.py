@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from seamless.checksum import Checksum
 
@@ -14,6 +13,7 @@ from .file_checksum import hash_file
 from .live_output import write_all
 from .temporary_files import replace_file
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from seamless.active import ActiveSet
 

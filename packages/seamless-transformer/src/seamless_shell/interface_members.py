@@ -7,9 +7,12 @@ words of a command line.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from .errors import ShellError
+
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ("InterfaceMembers", "InterfaceSource", "check_members", "read_yaml")
 

@@ -59,13 +59,15 @@ class LiveOutput:
 
     def finish(self, parts: Iterable[bytes | memoryview]) -> None:
         """Write the result to standard output, but for what was shown of it already."""
-        content = b"".join(parts)
-        if self._shown is not None:
-            import hashlib
+        if self._shown is None:
+            write_all(STDOUT, parts)
+            return
+        import hashlib
 
-            if hashlib.sha256(content[: self._n_shown]).digest() == self._shown.digest():
-                write_all(STDOUT, [memoryview(content)[self._n_shown :]])
-                return
+        content = b"".join(parts)
+        if hashlib.sha256(content[: self._n_shown]).digest() == self._shown.digest():
+            write_all(STDOUT, [memoryview(content)[self._n_shown :]])
+            return
         write_all(STDOUT, [content])
 
 

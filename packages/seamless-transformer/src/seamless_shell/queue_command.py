@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from .command_parser import command_parser
 from .errors import ShellError
@@ -15,9 +14,11 @@ from .program import EXIT_INTERRUPTED, run_program
 from .queue_file import QueueFile, queue_path
 from .scope import add_scope_options, require_configuration, scope_of
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     import argparse
     from concurrent.futures import Future
+    from typing import Any
 
     from seamless.active import ActiveSet
 

@@ -20,9 +20,12 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from .errors import ShellError
+
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ("QueueFile", "queue_path")
 

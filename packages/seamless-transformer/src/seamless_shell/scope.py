@@ -111,7 +111,15 @@ def scope_of(options: argparse.Namespace) -> Scope:
 
 def require_configuration(scope: Scope) -> None:
     """Raise ShellError unless the current directory or the environment says where results are kept."""
-    if scope.has_cluster or "SEAMLESS_REMOTE_CLIENTS" in os.environ:
+    if scope.has_cluster:
+        return
+    if os.environ.get("SEAMLESS_REMOTE_CLIENTS", "").strip() not in ("", "{}"):
+        raise ShellError(
+            "SEAMLESS_REMOTE_CLIENTS names services, which this version cannot use: it keeps results in the directory "
+            "SEAMLESS_CACHE, or in memory.",
+            hint="export SEAMLESS_CACHE=/path/to/cache, or: unset SEAMLESS_REMOTE_CLIENTS",
+        )
+    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:
         return
     directory = os.getcwd()
     files = [os.path.join(directory, name) for name in PROJECT_FILES]

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,15 @@ def test_a_project_file_that_asks_for_a_cluster_is_not_ignored(shell, runs):
     assert done.returncode == 1
     assert b"cluster: alps" in done.stderr
     assert runs.n_runs == 0
+
+
+@pytest.mark.parametrize(("clients", "code"), [("{}", 0), ('{"buffer": [{"url": "http://127.0.0.1:1"}]}', 1)])
+def test_services_that_cannot_be_used_are_not_ignored(shell, clients, code):
+    done = shell.run(
+        "seamless-run", "echo", "x", environment={"SEAMLESS_REMOTE_CLIENTS": clients}, cache=False
+    )
+    assert done.returncode == code
+    assert (b"SEAMLESS_REMOTE_CLIENTS" in done.stderr) == bool(code)
 
 
 def test_a_stage_block_counts_only_in_its_stage(shell):
@@ -580,3 +590,12 @@ def test_direct_print_travels_beside_the_identity(shell):
     direct = shell.answer("seamless-run", "--dry", "-j", "j2", "--direct-print", "--local", "echo", "hi")
     assert plain == direct
     assert json.loads(shell.files()["j2/dunder.json"]) == {"__meta__": {"__direct_print__": True}}
+
+
+def test_the_example_in_the_shell_computes_each_step_once(shell):
+    example = Path(__file__).parents[4] / "examples" / "shell_pipeline.sh"
+    first, second = (shell.run("bash", str(example)) for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stdout == second.stdout
+    assert [first.stderr.count(b"miss: "), first.stderr.count(b"hit: ")] == [4, 0]
+    assert [second.stderr.count(b"miss: "), second.stderr.count(b"hit: ")] == [0, 4]
