@@ -59,13 +59,12 @@ def hash_as(path: str, compression: Form | None) -> HashedFile:
     """Do what `hash_file` does for a file of this compression, whatever its name. None: the bytes as they are."""
     fd = os.open(path, _OPEN)
     try:
-        return _hash_descriptor(fd, path, compression)
+        return _hash_descriptor(fd, os.fstat(fd), path, compression)
     finally:
         os.close(fd)
 
 
-def _hash_descriptor(fd: int, path: str, compression: Form | None) -> HashedFile:
-    before = os.fstat(fd)
+def _hash_descriptor(fd: int, before: os.stat_result, path: str, compression: Form | None) -> HashedFile:
     if not stat_module.S_ISREG(before.st_mode):
         _refuse(path, before.st_mode)
     key = file_key(before)
@@ -107,9 +106,10 @@ def _outcome(path: str, large: list[tuple[int, int]], index: int) -> HashedFile 
     try:
         fd = os.open(path, _OPEN)
         try:
-            size_bytes = os.fstat(fd).st_size
+            stat = os.fstat(fd)
+            size_bytes = stat.st_size
             if size_bytes < LARGE_BYTES:
-                return _hash_descriptor(fd, path, split_compression(path)[1])
+                return _hash_descriptor(fd, stat, path, split_compression(path)[1])
         finally:
             os.close(fd)
     except (OSError, ShellError) as exc:
