@@ -71,6 +71,21 @@ class Terminal:
     def wait_for_prompt(self) -> str:
         return self.wait_for(f"p{self.n_commands}> ")
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C and wait for the prompt.
+
+        When the interrupt comes while bash is about to read a key, its prompt shows only after the next one: then
+        Enter is pressed.
+        """
+        self.type("\x03")
+        deadline = time.monotonic() + PATIENCE_S
+        prompt = f"p{self.n_commands}> "
+        while prompt not in self.screen:
+            if not select.select([self._master], [], [], 2.0)[0]:
+                self.type(self.enter)
+            self._read_until(deadline, f"{prompt!r} to appear after Ctrl-C")
+        self.screen = self.screen.partition(prompt)[2]
+
     def run(self, *lines: str) -> str:
         """Type the lines of one command, wait for the next prompt, return what was shown.
 

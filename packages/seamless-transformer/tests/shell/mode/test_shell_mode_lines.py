@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 BEGIN_PASTE, END_PASTE = "\x1b[200~", "\x1b[201~"
-CTRL_C, ESCAPE, UP = "\x03", "\x1b", "\x1b[A"
+ESCAPE, UP = "\x1b", "\x1b[A"
 
 
 @pytest.fixture
@@ -188,8 +188,7 @@ def test_interrupted_continuation_leads_back_to_steps(mode, calls):
     mode.type("cat 'a\r")
     mode.wait_for("\n")
     mode.wait_for("> ")
-    mode.type(CTRL_C)
-    mode.wait_for_prompt()
+    mode.interrupt()
     mode.run("cat b.txt")
     assert calls() == [["-c", "cat b.txt"]]
 
