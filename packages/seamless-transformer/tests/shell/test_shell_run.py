@@ -6,10 +6,10 @@ import gzip
 import hashlib
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+import zstandard
 
 ALPHA = hashlib.sha256(b"alpha\n").hexdigest()
 
@@ -236,16 +236,19 @@ def test_a_directory_reaches_the_command_whole(shell):
     assert shell.answer("seamless-run", "-c", "find d -type f | sort") == b"d/sub/y\nd/x\n"
 
 
-@pytest.mark.parametrize("suffix", ["gz", "zst"])
+@pytest.mark.parametrize(
+    ("name", "compressed", "command", "expected"),
+    [
+        ("a.txt.gz", gzip.compress(b"alpha\n"), ["zcat", "a.txt.gz"], b"alpha\n"),
+        ("a.txt.zst", zstandard.compress(b"alpha\n"), ["head", "-c", "4", "a.txt.zst"], b"\x28\xb5\x2f\xfd"),
+    ],
+)
 @pytest.mark.parametrize("cache", [True, False])
-def test_a_compressed_input_arrives_compressed(shell, suffix, cache):
+def test_a_compressed_input_arrives_compressed(shell, cache, name, compressed, command, expected):
     shell.write("seamless.profile.yaml", "- execution: process\n")
-    shell.write("a.txt", "alpha\n")
-    tool = {"gz": ["gzip", "-n", "a.txt"], "zst": ["zstd", "-q", "--rm", "a.txt"]}[suffix]
-    subprocess.run(tool, cwd=shell.folder, check=True)
-    reader = {"gz": "zcat", "zst": "zstdcat"}[suffix]
-    assert shell.answer("seamless-run", reader, f"a.txt.{suffix}", cache=cache) == b"alpha\n"
-    assert f"a.txt.{suffix}" in shell.files()
+    shell.write(name, compressed)
+    assert shell.answer("seamless-run", *command, cache=cache) == expected
+    assert shell.files()[name] == compressed
 
 
 def test_a_compressed_input_has_the_identity_of_its_content(shell, runs):
@@ -599,3 +602,75 @@ def test_the_example_in_the_shell_computes_each_step_once(shell):
     assert first.stdout == second.stdout
     assert [first.stderr.count(b"miss: "), first.stderr.count(b"hit: ")] == [4, 0]
     assert [second.stderr.count(b"miss: "), second.stderr.count(b"hit: ")] == [0, 4]
+
+
+# ---- flags that the other tests leave out
+
+
+def test_large_uploads_are_confirmed(shell, runs):
+    shell.write("a.txt", "1\n")
+    limit = {"SEAMLESS_MAX_UPLOAD_FILES": "0"}
+    arguments = ["-i", "a.txt", "-c", runs.counted("cat a.txt")]
+    refused = [shell.run("seamless-run", *no, *arguments, environment=limit) for no in ([], ["-n"])]
+    assert [done.returncode for done in refused] == [1, 1]
+    assert all(b"Cannot confirm upload of 1 files, total 2.00 B. Exiting." in done.stderr for done in refused)
+    assert runs.n_runs == 0
+    assert shell.answer("seamless-run", "-y", *arguments, environment=limit) == b"1\n"
+
+
+def test_large_downloads_are_confirmed(shell, runs):
+    command = ["-c", runs.counted("echo 1 > o.txt")]
+    refused = shell.run("seamless-run", *command, environment={"SEAMLESS_MAX_DOWNLOAD_SIZE": "1 B"})
+    assert refused.returncode == 1
+    assert b"Cannot confirm download of 1 files" in refused.stderr
+    assert "o.txt" not in shell.files()
+    shell.answer("seamless-run", "-y", *command, environment={"SEAMLESS_MAX_DOWNLOAD_SIZE": "1 B"})
+    assert shell.files()["o.txt"] == b"1\n"
+    assert runs.n_runs == 1
+
+
+def test_a_conda_environment_is_activated_and_is_no_part_of_the_identity(shell, runs, tmp_path):
+    script = tmp_path / "conda" / "etc" / "profile.d" / "conda.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text('conda() { export ACTIVE="$1 $2"; }\n')
+    command = ["-c", runs.counted("echo ${ACTIVE:-none}")]
+    environment = {"CONDA_ROOT": str(tmp_path / "conda")}
+    assert (
+        shell.answer("seamless-run", "--conda", "env1", *command, environment=environment)
+        == b"activate env1\n"
+    )
+    assert shell.answer("seamless-run", *command) == b"activate env1\n"
+    assert runs.n_runs == 1
+
+
+def test_quiet_says_nothing(shell):
+    shell.write("a.txt", "1\n")
+    assert shell.run("seamless-run", "-q", "cat", "a.txt").stderr == b""
+
+
+def test_each_v_says_more(shell):
+    said = [
+        len(shell.run("seamless-run", *flags, "--dry", "echo").stderr) for flags in ([], ["-v"], ["-vvv"])
+    ]
+    assert said == sorted(said)
+    assert said[0] == 0
+    assert said[2] > said[1] > 0
+
+
+def test_inputs_may_lie_anywhere_below_another_directory(shell):
+    shell.write("../outer.txt", "o\n")
+    assert shell.answer("seamless-run", "-w", "..", "cat", "../outer.txt") == b"o\n"
+    assert shell.answer("seamless-run", "-W", "cat", "../outer.txt") == b"o\n"
+
+
+def test_a_remote_job_directory_needs_another_machine(shell):
+    done = shell.run("seamless-run", "--dry", "--write-remote-job", "d", "echo", "x")
+    assert done.returncode == 1
+    assert b"--write-remote-job" in done.stderr
+
+
+def test_local_changes_nothing_where_steps_run_here_anyway(shell, runs):
+    command = ["-c", runs.counted("echo x")]
+    assert shell.answer("seamless-run", "--local", *command) == b"x\n"
+    assert shell.answer("seamless-run", *command) == b"x\n"
+    assert runs.n_runs == 1
