@@ -251,6 +251,5 @@ class _Run:
 
     def _tell(self, verdict: str, tf_hex: str, result_hex: str, where: str) -> None:
         seconds = time.monotonic() - self.started_s
-        self.messages.say(
-            1, f"{verdict}: step {tf_hex}\nresult {result_hex}, after {seconds:.3f} s, kept in {where}"
-        )
+        self.messages.say(1, f"{verdict}: step {tf_hex}")
+        self.messages.say(1, f"result {result_hex}, after {seconds:.3f} s, kept in {where}")
