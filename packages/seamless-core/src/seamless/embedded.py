@@ -38,7 +38,6 @@ __all__ = (
     "EmbeddedResultCache",
     "EmbeddedRunningSteps",
     "cache_directory",
-    "embedded_directory",
     "memory_set",
     "open_embedded",
     "set_from_environment",
@@ -96,7 +95,7 @@ def open_embedded(
     from seamless_store.results_database import ResultsDatabase
     from seamless_store.write_behind import WriteBehind
 
-    workdir = embedded_directory(directory, project=project, subproject=subproject, stage=stage)
+    workdir = Path(working_directory(str(directory), project, subproject, stage))
     writable = True
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -120,13 +119,6 @@ def open_embedded(
         substage=substage,
         running=EmbeddedRunningSteps(workdir) if writable else None,
     )
-
-
-def embedded_directory(
-    directory: Path, *, project: str | None = None, subproject: str | None = None, stage: str | None = None
-) -> Path:
-    """Return where below `directory` this project, subproject and stage keep buffers and results."""
-    return Path(working_directory(str(directory), project, subproject, stage))
 
 
 def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 from seamless.checksum import Checksum
 
-from .compression import split_compression
 from .errors import ShellError
-from .file_checksum import hash_file
+from .file_checksum import hash_as
 from .live_output import write_all
 from .temporary_files import replace_file
 
@@ -83,17 +82,7 @@ def _holds(path: str, checksum: Checksum) -> bool:
         raise ShellError(
             f"{path!r} is a directory, and would be replaced by a file", hint="remove it, or rename it"
         )
-    if not os.path.isfile(path):
-        return False
-    if split_compression(path)[1] is None:
-        return hash_file(path).digest == checksum.bytes()
-    import hashlib
-
-    hasher = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(_COPY_BYTES):
-            hasher.update(piece)
-    return hasher.digest() == checksum.bytes()
+    return os.path.isfile(path) and hash_as(path, None).digest == checksum.bytes()
 
 
 def _write(path: str, checksum: Checksum, active: ActiveSet) -> None:

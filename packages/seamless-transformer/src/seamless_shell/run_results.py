@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from .confirmation import Answer
 
-_READ_BYTES = 1 << 20
-
 __all__ = ("results_by_target", "rewrite_sidecars", "write_results")
 
 
@@ -78,16 +76,12 @@ def rewrite_sidecars(content: bytes, targets: Mapping[str, str], *, download: bo
 
 
 def _holds(path: str, checksum_hex: str) -> bool:
-    import hashlib
+    from .file_checksum import hash_as
 
-    hasher = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while piece := file.read(_READ_BYTES):
-                hasher.update(piece)
-    except OSError:
+        return hash_as(path, None).digest.hex() == checksum_hex
+    except (OSError, ShellError):  # missing, no plain file, or being written: to be fetched
         return False
-    return hasher.hexdigest() == checksum_hex
 
 
 def _write_sidecars(found: Mapping[str, str | dict[str, str]], targets: Mapping[str, str]) -> None:
