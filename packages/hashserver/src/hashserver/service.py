@@ -104,7 +104,7 @@ class HashserverService:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         if hasattr(self, "_served"):
-            await asyncio.get_running_loop().run_in_executor(None, self._served.small_uploads.close)
+            await self._served.run_blocking(self._served.small_uploads.close)
             self._served.chain.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
