@@ -14,11 +14,12 @@ from . import lookups, writes
 from .parsing import checksum_of
 from .refusals import ProtocolRefusal, malformed, refuse_unless
 from .tables import Tables
+from .writes import PreparedWrite
 
 __all__ = ("LookUp", "RequestType", "Write", "prepare_look_up", "prepare_write")
 
 LookUp = Callable[[Tables, bytes, dict[str, Any]], "str | None"]
-Write = Callable[[Tables, bytes, dict[str, Any]], str]
+Write = Callable[[Tables, bytes, dict[str, Any]], PreparedWrite]
 
 EXPORT = "export"
 
@@ -72,15 +73,15 @@ def prepare_look_up(fields: dict[str, Any]) -> tuple[RequestType, LookUp, bytes]
     return kind, kind.look_up, checksum_of(fields["checksum"])
 
 
-def prepare_write(fields: dict[str, Any]) -> tuple[Write, bytes]:
-    """Return handler and checksum of a PUT, or refuse it."""
+def prepare_write(tables: Tables, fields: dict[str, Any]) -> PreparedWrite:
+    """Return what a PUT is to do, or refuse it. Touches nothing."""
     kind = _type_of(fields)
     if kind.write is not None and not kind.keyed:
-        return kind.write, b""
+        return kind.write(tables, b"", fields)
     checksum = checksum_of(fields.get("checksum"))
     if kind.write is None:
         raise malformed("Unknown request type")
-    return kind.write, checksum
+    return kind.write(tables, checksum, fields)
 
 
 def _type_of(fields: dict[str, Any]) -> RequestType:

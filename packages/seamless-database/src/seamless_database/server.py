@@ -2,8 +2,8 @@
 
 The event loop never waits for the database. A look-up by an indexed key is tried on the loop, where it takes a few
 microseconds; when the file is locked, on a network file system, or when the answer may be long, it goes to a thread.
-Writes go to threads, where those that arrive together share a transaction. So the health check answers at once,
-whatever locks the file, and a request that waits too long is answered 503 with the name of who locks it.
+Writes go to another thread; those that arrive together share a transaction (`write_queue`). So the health check
+answers at once, whatever locks the file, and a request that waits too long is answered 503 with the name of who locks.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from .parsing import BODY_BYTES_MAX, parse_request
 from .refusals import ProtocolRefusal
 from .tables import Tables
 from .threads import DeadlinePassed, Threads
+from .write_queue import WriteQueue
+from .writes import PreparedWrite
 
 __all__ = ("DatabaseService",)
 
@@ -48,6 +50,7 @@ class DatabaseService:
         self._tables = Tables.of(self._database)
         self._tables_at_once = Tables.of(self._database, at_once=True)
         self._threads = Threads(busy_timeout_s + _PATIENCE_OVER_BUSY_S)
+        self._writes = WriteQueue(self._database, self._threads)
         self._may_try_on_loop = False
 
     @property
@@ -116,10 +119,16 @@ class DatabaseService:
     async def _write(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._writable:
             raise ProtocolRefusal(405, "ERROR: Database server is read-only")
-        fields = await self._fields_of(request)
-        write, checksum = request_types.prepare_write(fields)
-        text = await self._threads.write(write, self._tables, checksum, fields)
-        return web.Response(body=text.encode(), headers=_TEXT)
+        body = await read_body(request, BODY_BYTES_MAX)
+        if len(body) <= _PARSED_ON_LOOP_BYTES:
+            write = self._prepared(body)
+        else:
+            write = await self._threads.read(self._prepared, body)
+        value = await self._writes.write(write.change)
+        return web.Response(body=write.text(value).encode(), headers=_TEXT)
+
+    def _prepared(self, body: bytes) -> PreparedWrite:
+        return request_types.prepare_write(self._tables, parse_request(body))
 
     async def _fields_of(self, request: web.BaseRequest) -> dict[str, Any]:
         body = await read_body(request, BODY_BYTES_MAX)

@@ -1,26 +1,30 @@
 """What PUT does: one function for each type of request that writes.
 
-Each takes the tables, the request's checksum (b"" where the type has none) and its members, and returns the text of
-the answer when all of it is durable. Everything is checked before the first change.
+Each takes the tables, the request's checksum (b"" where the type has none) and its members, checks them, and returns
+the change to make, which touches nothing yet, and how its value is told. What arrives together is done together.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from seamless_store import execution_records
+from seamless_store import changes, execution_records
 from seamless_store.bucket_probes import BucketProbe
+from seamless_store.changes import Change
 from seamless_store.database_cells import is_text
 from seamless_store.database_errors import RecordMalformed
 from seamless_store.expressions import Expression
-from seamless_store.results_database import ResultRow
+from seamless_store.results_database import ResultRow, checked_row
 
-from .parsing import LIST_LENGTH_MAX, bounded_json, capped, checksum_of, result_field
+from .parsing import bounded_json, capped, checksum_of, result_field
 from .refusals import malformed, refuse_unless
 from .tables import Tables
 
 __all__ = (
+    "PreparedWrite",
     "bucket_probe",
     "buffer_info",
     "expression",
@@ -32,85 +36,100 @@ __all__ = (
     "transformation_insert_many",
 )
 
-OK = "OK"
-
 _Fields = dict[str, Any]
 
 
-def transformation(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def _ok(value: object) -> str:
+    return "OK"
+
+
+def _only_hex(standing: list[bytes]) -> str:
+    return standing[0].hex()
+
+
+def _hex_list(standing: list[bytes]) -> str:
+    return json.dumps([result.hex() for result in standing])
+
+
+@dataclass(frozen=True)
+class PreparedWrite:
+    """text: of the answer, from the value of the change."""
+
+    change: Change[Any]
+    text: Callable[[Any], str] = _ok
+
+
+def transformation(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     """Set a result, also over another one: the only request that replaces what stands."""
     text = "Malformed PUT transformation result request: value must be a checksum"
     refuse_unless("value" in fields, text)
-    tables.database.set_result(checksum, checksum_of(fields["value"], text))
-    return OK
+    return PreparedWrite(changes.set_result(checksum, checksum_of(fields["value"], text)))
 
 
-def transformation_insert(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def transformation_insert(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     """Set a result unless there is one; answer with the one that stands."""
     text = "Malformed PUT transformation_insert request"
     row = _result_row(tables, checksum, fields.get("value"), fields.get("record"), text)
-    return tables.database.insert_results([row])[0].hex()
+    return PreparedWrite(changes.insert_rows([checked_row(row)]), _only_hex)
 
 
-def transformation_insert_many(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def transformation_insert_many(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     """The same for many, in one transaction."""
     text = "Malformed PUT transformation_insert_many request"
     rows = []
     for entry in capped(fields.get("rows"), text):
         refuse_unless(isinstance(entry, list) and len(entry) == 3, text)
         refuse_unless(isinstance(entry[0], str), text)
-        rows.append(_result_row(tables, checksum_of(entry[0], text), entry[1], entry[2], text))
-    standing = tables.database.insert_results(rows, chunk=LIST_LENGTH_MAX)
-    return json.dumps([result.hex() for result in standing])
+        rows.append(checked_row(_result_row(tables, checksum_of(entry[0], text), entry[1], entry[2], text)))
+    return PreparedWrite(changes.insert_rows(rows), _hex_list)
 
 
-def metadata(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def metadata(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     text = RecordMalformed.reason
     result = result_field(fields, "result", text)
     record = json.dumps(_object_of(fields.get("value"), text))
-    tables.database.put_metadata(checksum, result, record)
-    return OK
+    return PreparedWrite(changes.put_metadata(tables.database.path, checksum, result, record))
 
 
-def irreproducible(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def irreproducible(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     text = "Malformed 'irreproducible' request"
     refuse_unless(fields.get("result") is not None, text)
-    tables.database.contest(checksum, checksum_of(fields["result"], text))
-    return OK
+    result = checksum_of(fields["result"], text)
+    return PreparedWrite(changes.contest(tables.database.path, checksum, result))
 
 
-def buffer_info(tables: Tables, checksum: bytes, fields: _Fields) -> str:
-    tables.buffer_infos.merge(checksum, fields.get("value"))  # type: ignore[arg-type]  # checked there
-    return OK
+def buffer_info(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
+    value: Any = fields.get("value")  # checked there
+    return PreparedWrite(tables.buffer_infos.merging(checksum, value))
 
 
-def semantic_to_syntactic(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def semantic_to_syntactic(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     text = "Malformed PUT semantic-to-syntactic request"
     refuse_unless(all(name in fields for name in ("celltype", "subcelltype", "value")), text)
     syntactics = [checksum_of(value) for value in capped(fields["value"], text)]
     celltype, subcelltype = fields["celltype"], fields["subcelltype"]
     refuse_unless(is_text(celltype) and is_text(subcelltype))
-    tables.pairs.insert(checksum, celltype, subcelltype, syntactics)
-    return OK
+    return PreparedWrite(tables.pairs.inserting(checksum, celltype, subcelltype, syntactics))
 
 
-def expression(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def expression(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     members = ("path", "celltype", "target_celltype")
     refuse_unless(all(name in fields for name in (*members, "value")), "Malformed expression request")
     path, celltype, target = (fields[name] for name in members)
     refuse_unless(isinstance(path, (list, str)) and is_text(celltype) and is_text(target))
     result = checksum_of(fields["value"])
-    tables.expressions.put(Expression(checksum, path, celltype, target), result)
-    return OK
+    return PreparedWrite(tables.expressions.putting(Expression(checksum, path, celltype, target), result))
 
 
-def bucket_probe(tables: Tables, checksum: bytes, fields: _Fields) -> str:
+def bucket_probe(tables: Tables, checksum: bytes, fields: _Fields) -> PreparedWrite:
     text = "Malformed PUT bucket_probe request"
     bucket = result_field(fields, "bucket_checksum", text)
     tokens = _object_of(fields.get("freshness_tokens"), text)
+    kind: Any  # checked below, as are the next two
+    label: Any
+    captured_at: Any
     kind, label, captured_at = (fields.get(name) for name in ("bucket_kind", "label", "captured_at"))
-    tables.probes.put(BucketProbe(kind, label, bucket, captured_at, tokens))  # type: ignore[arg-type]
-    return OK
+    return PreparedWrite(tables.probes.putting(BucketProbe(kind, label, bucket, captured_at, tokens)))
 
 
 def _object_of(value: object, text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .changes import Change
 from .database_cells import digest_of, hex_of, is_text, json_of
 from .database_errors import BucketProbeMalformed
 
@@ -64,6 +65,10 @@ class BucketProbes:
 
     def put(self, probe: BucketProbe) -> None:
         """Store a probe, durably, in place of the one before. Raises BucketProbeMalformed."""
+        self._database.apply(self.putting(probe))
+
+    def putting(self, probe: BucketProbe) -> Change[None]:
+        """Return the change that `put` makes."""
         self._check(probe)
         row = (
             probe.bucket_kind,
@@ -76,7 +81,7 @@ class BucketProbes:
         def put(connection: Connection) -> None:
             connection.execute(_UPSERT, row).fetchall()
 
-        self._database.write(put)
+        return Change(put)
 
     def _check(self, probe: BucketProbe) -> None:
         if probe.bucket_kind not in BUCKET_KINDS:

@@ -9,6 +9,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .changes import Change
 from .database_cells import hex_of, json_of
 from .database_errors import BufferInfoMalformed
 
@@ -45,9 +46,13 @@ class BufferInfos:
         Raises BufferInfoMalformed unless `length` is an integer that is not negative and every `is_...` a bool;
         each of them may be None.
         """
+        self._database.apply(self.merging(checksum, value))
+
+    def merging(self, checksum: bytes, value: dict[str, Any]) -> Change[None]:
+        """Return the change that `merge` makes."""
         key = hex_of(checksum)
         self._check(value)
-        self._database.write(partial(_merge, path=self._database.path, key=key, value=value))
+        return Change(partial(_merge, path=self._database.path, key=key, value=value))
 
     def _check(self, value: object) -> None:
         if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .changes import Change
 from .database_cells import digest_of, hex_of, is_text
 from .database_errors import ExpressionMalformed, ExpressionRefused
 
@@ -64,6 +65,10 @@ class Expressions:
         Raises ExpressionRefused for what the table cannot hold: a path of more than 100 characters, or into
         a celltype without parts, or a celltype of more than 20 characters.
         """
+        self._database.apply(self.putting(expression, result))
+
+    def putting(self, expression: Expression, result: bytes) -> Change[None]:
+        """Return the change that `put` makes."""
         key = self._key(expression)
         self._check_limits(expression, path_text=key[1])
         value = hex_of(result)
@@ -71,7 +76,7 @@ class Expressions:
         def put(connection: Connection) -> None:
             connection.execute(_UPSERT, (*key, value)).fetchall()
 
-        self._database.write(put)
+        return Change(put)
 
     def by_result(self, result: bytes) -> list[Expression]:
         """Return the expressions that are this, in order of insertion."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import execution_records, row_operations
+from . import changes, row_operations
+from .changes import Change
 from .database_cells import digest_of, hex_of
 from .database_connections import Connections
 from .database_errors import DatabaseArgumentInvalid, DatabaseError, DatabaseReadOnly
@@ -177,13 +178,12 @@ class ResultsDatabase:
         prepared = [checked_row(row) for row in rows]
         self.require_writable()
         if claimed is not None:
-            return self.write(partial(row_operations.insert_all, rows=prepared))
+            return self._write(partial(row_operations.insert_all, rows=prepared))
         standing: dict[str, bytes] = {}
         to_write = self._not_stored(prepared, standing)
         for start in range(0, len(to_write), chunk):
             some = to_write[start : start + chunk]
-            with self._claimed({bytes.fromhex(key) for key, _, _ in some}):
-                winners = self.write(partial(row_operations.insert_all, rows=some))
+            winners = self.apply(changes.insert_rows(some))
             standing.update(zip((key for key, _, _ in some), winners, strict=True))
         if not to_write:  # who stored them may not have made them durable yet
             self.sync()
@@ -213,9 +213,7 @@ class ResultsDatabase:
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
-        key, value = hex_of(tf), hex_of(result)
-        with self._claimed({tf}):
-            self.write(lambda connection: row_operations.set_result(connection, key, value))
+        self.apply(changes.set_result(tf, result))
 
     def put_metadata(self, tf: bytes, result: bytes, record: str) -> None:
         """Store an execution record and, if there is none, the result; nothing if it is stored already.
@@ -223,10 +221,7 @@ class ResultsDatabase:
         Raises RecordMalformed, TransformationContested, ResultDiffersFromRecord, RecordHasOtherResult or
         RecordDiffers, each with the protocol's text as `reason`.
         """
-        key, value = hex_of(tf), hex_of(result)
-        text = execution_records.checked(record, tf_hex=key, result_hex=value, path=self.path)
-        with self._claimed({tf}):
-            self.write(lambda connection: row_operations.put_record(connection, self.path, key, value, text))
+        self.apply(changes.put_metadata(self.path, tf, result, record))
 
     def contest(self, tf: bytes, result: bytes) -> None:
         """Forget a result with its record, and keep both for inspection (`irreproducible`).
@@ -235,22 +230,26 @@ class ResultsDatabase:
         listed once, however often it is contested.
         Raises ResultNotStored when another result stands, RecordHasOtherResult when the record is of another.
         """
-        key, value = hex_of(tf), hex_of(result)
-        with self._claimed({tf}):
-            self.write(lambda connection: row_operations.contest(connection, self.path, key, value))
+        self.apply(changes.contest(self.path, tf, result))
+
+    def apply(self, change: Change[_T]) -> _T:
+        """Do one change, durably; return its value, or raise its error."""
+        self.require_writable()
+        with self._claimed(change.keys):
+            return self._write(change.operation)
+
+    def apply_all(self, some: Sequence[Change[Any]]) -> list[Any]:
+        """Do changes in order, durably and in one transaction; return the value or DatabaseError of each."""
+        return self.apply(changes.together(some))
 
     def sync(self) -> None:
         """Make durable what others have committed already and may not have synced yet."""
         self._connections.sync()
 
-    def _claimed(self, tfs: set[bytes]) -> _Claimed:
+    def _claimed(self, tfs: Iterable[bytes]) -> _Claimed:
         return _Claimed(self.claims, sorted(tfs), self._busy_timeout_s, needed=self.writable)
 
-    def write(self, operation: Callable[[Connection], _T]) -> _T:
-        """Carry out `operation(connection)` durably. For the table classes of this package.
-
-        It shares a transaction with others: it checks before its first change, and raises only then.
-        """
+    def _write(self, operation: Callable[[Connection], _T]) -> _T:
         self.require_writable()
         self._connections.ensure_open()
         return self._group.run(operation)
@@ -302,7 +301,7 @@ class _Claimed:
         self._set: ClaimSet | None = None
 
     def __enter__(self) -> None:
-        if not self._needed or not self._claims.supported:
+        if not self._needed or not self._keys or not self._claims.supported:
             return
         deadline = time.monotonic() + self._timeout_s
         self._set = self._claims.open()

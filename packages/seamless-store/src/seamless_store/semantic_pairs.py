@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .changes import Change
 from .database_cells import digest_of, hex_of, is_text
 from .database_errors import SemanticPairMalformed
 
@@ -50,16 +51,19 @@ class SemanticPairs:
 
     def insert(self, semantic: bytes, celltype: str, subcelltype: str, syntactics: Sequence[bytes]) -> None:
         """Store, durably, that all of `syntactics` have this meaning."""
+        self._database.apply(self.inserting(semantic, celltype, subcelltype, syntactics))
+
+    def inserting(
+        self, semantic: bytes, celltype: str, subcelltype: str, syntactics: Sequence[bytes]
+    ) -> Change[None]:
+        """Return the change that `insert` makes."""
         self._check(celltype, subcelltype)
         rows = [(hex_of(syntactic), celltype, subcelltype, hex_of(semantic)) for syntactic in syntactics]
 
         def insert(connection: Connection) -> None:
             connection.executemany(_INSERT, rows).fetchall()
 
-        if rows:
-            self._database.write(insert)
-        else:
-            self._database.require_writable()
+        return Change(insert)
 
     def _look_up(self, sql: str, checksum: bytes, celltype: str, subcelltype: str) -> list[bytes]:
         self._check(celltype, subcelltype)
