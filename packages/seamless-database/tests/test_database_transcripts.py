@@ -26,8 +26,10 @@ ON_PURPOSE = {
     "db-rw-11": ((404, "ERROR: Unknown key"), "an overwritten result has no reverse rows"),
     "db-readonly-05": ((200, json.dumps([TF])), "reverse look-ups are answered from the results themselves"),
     **dict.fromkeys(
-        ("db-rw-15", "db-rw-35", "db-rw-78")
-        + tuple(f"db-errors-{n}" for n in ("03", "08", "10", "13", "14", "21", "22", "23", "35")),
+        [
+            *(f"db-rw-{n}" for n in ("15", "35", "78")),
+            *(f"db-errors-{n}" for n in ("03", "08", "10", "13", "14", "21", "22", "23", "35")),
+        ],
         (MALFORMED, "a malformed request is the client's fault: 400, not 500"),
     ),
     "db-errors-30": ((200, "OK"), "a header of 9000 bytes is no reason to refuse"),
