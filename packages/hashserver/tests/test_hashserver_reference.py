@@ -60,6 +60,7 @@ def test_both_servers_on_one_directory(serve, tmp_path):
     ours = serve()
     command = [str(REFERENCE / "hashserver"), str(ours.folder), "--writable"]
     with ServiceProcess(command, tmp_path / "reference") as process:
+        process.wait_for_port()
         theirs = Client(process, ours.folder)
         for writer, reader in ((ours, theirs), (theirs, ours)):
             mark = b"%d" % id(writer)
