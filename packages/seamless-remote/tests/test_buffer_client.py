@@ -315,10 +315,9 @@ def test_answer_that_breaks_off_is_fetched_again(buffer_client, no_waits):
 @pytest.mark.invariant("I-161")
 def test_server_that_is_gone_is_tried_five_times_and_named(client: BufferClient, server, no_waits):
     client.get_sync(name(b"x"))
-    server.__exit__(None, None, None)
+    server.end()
     with pytest.raises(errors.ServiceUnreachable) as failure:
         client.get_sync(name(b"x"))
-    server.__enter__ = None
     text = str(failure.value)
     assert "hashserver" in text
     assert server.url in text
@@ -466,7 +465,7 @@ def test_servers_of_used_clients_are_asked_for_their_health_until_all_are_closed
 
 def test_ping_of_a_dead_server_is_no_error(client: BufferClient, server):
     client.get_sync(name(b"x"))
-    server.__exit__(None, None, None)
+    server.end()
     client.ping()
 
 
