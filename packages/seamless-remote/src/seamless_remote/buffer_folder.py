@@ -47,11 +47,13 @@ class BufferFolder:
             buffer = self._read(path, checksum)
             if buffer is not None:
                 return buffer
+        changed = False
         for path in candidates:
             waited = self._wait_for_locks(path, timeout)
             if waited is None:
                 return None
-            buffer = self._read(path, checksum) if waited else None
+            changed |= waited
+            buffer = self._read(path, checksum) if changed else None
             if buffer is not None:
                 return buffer
         return None
