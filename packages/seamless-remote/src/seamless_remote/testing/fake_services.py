@@ -110,6 +110,11 @@ class FakeService:
 
             do_GET = do_PUT = do_POST = _any  # noqa: N815 - the names that the base class calls
 
+            def handle_expect_100(self) -> bool:
+                going_on = super().handle_expect_100()
+                self.wfile.flush()
+                return going_on
+
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
