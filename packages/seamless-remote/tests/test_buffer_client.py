@@ -374,6 +374,14 @@ def test_error_status_is_reported_at_once_and_not_tried_again(client: BufferClie
     assert (failure.value.status, failure.value.remedy, len(server.requests)) == (status, "do so", 1)
 
 
+@pytest.mark.provokes("StatusRefused")
+def test_refusal_is_explained_with_what_the_server_said_in_printable_text(client: BufferClient, server):
+    server.interfere = lambda method, path, body: (418, b"no\x1b[31m tea\n" + b"x" * 1000, {})
+    with pytest.raises(errors.RequestFailed, match=r"Error 418: no \[31m tea x+\.\.\. Remedy") as failure:
+        client.get_sync(name(b"x"))
+    assert failure.value.body.startswith("no\x1b")
+
+
 def test_service_that_asks_for_patience_is_given_it(client: BufferClient, server, no_waits):
     busy = [True, True]
     server.interfere = lambda method, path, body: (
