@@ -41,7 +41,7 @@ from .tokens import Token
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     from .http_message import FileBody, PartsBody
@@ -194,7 +194,7 @@ class Client:
                 raise StatusRefused(response.status, body, response.headers)
             try:
                 identity = parse_identity(body, response.headers)
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:
                 raise ExchangeFailed("damaged", f"its healthcheck answer cannot be read ({exc})") from exc
         if identity.service and identity.service not in self.identities:
             raise WrongService(
@@ -346,28 +346,21 @@ class Client:
         )
 
 
-def inspect_extern_clients(result: MutableMapping[str, Any], clients: Mapping[str, Client]) -> None:
-    """Add a description of each extern client, by name."""
-    for name, client in clients.items():
-        result[name] = _description(client)
+def inspect_extern_clients(clients: Mapping[str, Client]) -> list[dict[str, Any]]:
+    """Describe extern clients: name, readonly, url, directory."""
+    return [{"name": name, **_description(client)} for name, client in clients.items()]
 
 
-def inspect_launched_clients(
-    result: MutableMapping[Any, Any], clients: Mapping[tuple[Any, ...], Client]
-) -> None:
-    """Add a description of each launched client, by its key."""
-    for key, client in clients.items():
-        result[key] = _description(client)
+def inspect_launched_clients(clients: Mapping[tuple[Any, ...], Client]) -> list[dict[str, Any]]:
+    """Describe launched clients: where they belong, readonly, and once they are launched url and directory."""
+    names = ("cluster", "project", "subproject", "stage")
+    return [
+        {**dict(zip(names, key[1:], strict=True)), **_description(client)} for key, client in clients.items()
+    ]
 
 
 def _description(client: Client) -> dict[str, Any]:
-    described: dict[str, Any] = {"readonly": client.readonly}
-    if client.url is not None:
-        described["url"] = client.url
-    directory = getattr(client, "directory", None)
-    if directory is not None:
-        described["directory"] = str(directory)
-    return described
+    return {"readonly": client.readonly, "url": client.url, "directory": getattr(client, "directory", None)}
 
 
 def _renew_locks() -> None:

@@ -36,7 +36,7 @@ def said(text: str, headers: Mapping[str, str]) -> tuple[str, str]:
 
         try:
             fields = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         if isinstance(fields, dict) and isinstance(fields.get("message"), str):
             request = fields.get("request_id")
