@@ -223,6 +223,22 @@ def test_files_go_both_ways(client: BufferClient, tmp_path: Path, size: int):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
+@pytest.mark.parametrize("there", [b"right", b"wrong", None])
+def test_download_of_a_client_with_a_directory(buffer_client, server, tmp_path: Path, there: bytes | None):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    checksum = name(b"right")
+    if there is not None:
+        (folder / checksum.hex()).write_bytes(there)
+    client = buffer_client(server.url, directory=str(folder))
+    assert client.download_sync(checksum, tmp_path / "out") is (there == b"right")
+    server.buffers[checksum.hex()] = b"right"
+    assert client.download_sync(checksum, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"right"
+    assert len(server.requests) == (0 if there == b"right" else 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "out"]
+
+
 def test_compressed_file_is_sent_as_it_is(client: BufferClient, server, tmp_path: Path):
     (tmp_path / "in.gz").write_bytes(gzip.compress(b"content"))
     seen: list[bytes] = []

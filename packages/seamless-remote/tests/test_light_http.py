@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -190,7 +191,11 @@ def test_refused_connection_is_named_and_may_heal():
     assert (failure.value.kind, failure.value.heals) == ("refused", True)
 
 
-def test_unknown_host_does_not_heal():
+def test_unknown_host_does_not_heal(monkeypatch: pytest.MonkeyPatch):
+    def unknown(*arguments: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(ExchangeFailed) as failure:
         get(LightClient("http://no-such-host.invalid:1"))
     assert (failure.value.kind, failure.value.heals) == ("unknown-host", False)

@@ -276,6 +276,19 @@ def test_launched_service_that_is_gone_is_diagnosed(database, no_waits):
         client.get_transformation_result_sync(NAME)
 
 
+def test_launched_service_that_ended_is_launched_again(database, no_waits):
+    first, second = database(), database()
+    second.results[NAME.hex()] = OTHER.hex()
+    ports = [first.port, second.port]
+    launched.set_launcher(lambda *key: {"hostname": "127.0.0.1", "port": ports.pop(0)})
+    client = launched.DatabaseLaunchedClient(True)
+    client.config(*SELECTED)
+    assert client.get_transformation_result_sync(NAME) is None
+    first.end()
+    assert client.get_transformation_result_sync(NAME) == OTHER
+    assert client.url == second.url
+
+
 def test_diagnosis_that_fails_does_not_hide_the_failure(database, no_waits):
     server = database()
     launched.set_launcher(

@@ -253,7 +253,7 @@ class Client:
             except ExchangeFailed as exc:
                 if exc.kind == "source":
                     raise
-                self.restart()
+                self._lost()
                 if exc.heals and retrying.may_retry():
                     continue
                 raise self._explain(exc, retrying) from exc
@@ -317,6 +317,10 @@ class Client:
             remedy="look whether the service runs (seamless-service-ps), and read its log (seamless-service-logs).",
             **fields,
         )
+
+    def _lost(self) -> None:
+        """Begin anew after a failure on the way; launched clients ask their launcher again."""
+        self.restart()
 
     def _diagnosis(self) -> str:
         """Say what is known about the service from elsewhere; launched clients ask their launcher."""
