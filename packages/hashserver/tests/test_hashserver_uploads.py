@@ -188,6 +188,24 @@ def test_an_upload_that_is_broken_off_or_refused_leaves_a_good_file_alone(client
     assert client.ask("GET", f"/{checksum(content)}", Accept_Encoding=encoding)[:2] == (200, packed)
 
 
+def test_uploads_that_stand_still_stall_nobody(client):
+    stalled = []
+    for i in range(40):  # more than there are threads
+        content = b"%d" % i + LARGE
+        stalled.append((content, _half_sent(client, content, checksum(content))))
+    _until(lambda: len(client.temporaries()) == 40, "the uploads are not under way")
+    for i in range(10):
+        new = b"%d" % i * 200_000
+        assert client.put(new) == (200, b"OK")
+        assert client.get(new) == (200, new)
+    for content, connection in stalled[:3]:
+        connection.sendall(content[len(content) // 2 :])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+    for _, connection in stalled:
+        connection.close()
+    _until(lambda: client.temporaries() == [], "temporary files stay")
+
+
 @pytest.mark.parametrize("content", [SMALL * 10, LARGE], ids=len)
 def test_two_servers_on_one_directory(serve, content):
     one, two = serve(), serve()
@@ -316,3 +334,20 @@ def test_answer_of_an_upload_whose_body_nobody_wants_is_heard(client):
     for _ in range(3):
         assert client.put(LARGE) == (201, b"")
         assert client.get(LARGE) == (200, LARGE)  # on the same connection
+
+
+def test_client_that_asks_first_is_told_to_go_on_only_if_its_body_is_wanted(client):
+    def ask():
+        with socket.create_connection(("127.0.0.1", client.server.port), timeout=30) as connection:
+            head = f"PUT /{checksum(SMALL)} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            connection.sendall(f"{head}Content-Length: {len(SMALL)}\r\n\r\n".encode())
+            first = connection.recv(1000)
+            if first.startswith(b"HTTP/1.1 100 "):
+                connection.sendall(SMALL)
+                first = connection.recv(1000)
+            return first
+
+    assert ask().startswith(b"HTTP/1.1 200 ")
+    answer = ask()
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"Connection: close" in answer
