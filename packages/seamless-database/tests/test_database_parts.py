@@ -270,8 +270,11 @@ def test_version_is_printed(capsys):
 
     from seamless_database.command_line import main
 
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.strip() == version("seamless-database")
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["seamless-database", version("seamless-database")]
 
 
 @pytest.mark.parametrize(

@@ -285,3 +285,37 @@ def test_the_log_is_quiet_unless_told_and_json_if_wanted(launch):
     requests = [line for line in lines if line["event"] == "request"]
     assert [(line["path"], line["status"]) for line in requests] == [("/state", 200), ("/nowhere", 404)]
     assert all(line["service"] == "echo" and line["id"] for line in requests)
+
+
+def test_an_upload_under_way_is_received_to_its_end_when_the_service_is_asked_to_end(launch):
+    service = launch()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+        while b"requests_running 2.0" not in service.get("/metrics")[1]:
+            pass
+        service.send_signal(15)
+        while _listens(service.port):
+            pass
+        connection.sendall(b"def")
+        received = connection.recv(10_000)
+
+    assert parse_answer(received).body == b"abcdef"
+    assert b"Connection: close" in received
+    assert service.wait() == 0
+    assert "destroyed" not in service.log()
+
+
+def test_a_client_that_sends_what_nobody_reads_does_not_delay_the_end(launch):
+    service = launch()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(b"PUT /none HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n" + b"x" * 1000)
+        assert parse_answer(connection.recv(10_000)).status == 404
+        started = time.monotonic()
+        assert service.stop() == 0
+
+    assert time.monotonic() - started < 4.0
+    assert "destroyed" not in service.log()
+
+
+def test_a_target_that_is_a_whole_address_is_understood(launch):
+    assert ask(launch(), "GET", "http://127.0.0.1:1/healthcheck").body == b"OK"

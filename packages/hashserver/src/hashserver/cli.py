@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from seamless_service.failures import StartFailed
 from seamless_service.options import ServiceOptions, given_option
-from seamless_service.run import run_service
-from seamless_service.status_file import StatusFile
 
 from .options import UsageError, make_parser, parse_options
-from .service import HashserverService
+
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ("main",)
 
@@ -26,11 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         namespace = make_parser().parse_args(words)
     except UsageError as exc:
         return _wrong_usage(str(exc), words)
+    from seamless_service.run import run_service  # aiohttp: not for --help
+
+    from .service import HashserverService
+
     return run_service(HashserverService(parse_options(namespace)), ServiceOptions.of(namespace))
 
 
 def _wrong_usage(message: str, words: Sequence[str]) -> int:
     """Say what is wrong, to a launcher too: it waits for the status file."""
+    from seamless_service.failures import StartFailed
+    from seamless_service.status_file import StatusFile
+
     hint = "hashserver --help"
     print(f"error: {message}\nhint:  {hint}", file=sys.stderr)
     status = StatusFile(given_option(words, "--status-file"))

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, NoReturn, TypeVar
 
-from seamless_service.options import add_service_options, positive_seconds
-from seamless_store.layout import LayoutName
+from seamless_service.options import VersionAction, add_service_options, positive_seconds
+
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Literal, NoReturn, TypeVar
+
+    from seamless_store.layout import LayoutName
+
+    _D = TypeVar("_D")
+    _T = TypeVar("_T")
 
 __all__ = ("HashserverOptions", "UsageError", "make_parser", "parse_options")
-
-_D = TypeVar("_D")
-_T = TypeVar("_T")
 
 _EPILOG = """\
 examples:
@@ -43,16 +46,25 @@ class UsageError(Exception):
     """
 
 
-@dataclass(frozen=True)
 class HashserverOptions:
     """What is served, and how. layout: None as the directory has it."""
 
-    directory: str
-    writable: bool = False
-    layout: LayoutName | None = None
-    extra_directories: tuple[str, ...] = ()
-    hash_algorithm: Literal["sha-256", "sha3-256"] = "sha-256"
-    lock_timeout_s: float = 120.0
+    def __init__(
+        self,
+        directory: str,
+        *,
+        writable: bool = False,
+        layout: LayoutName | None = None,
+        extra_directories: tuple[str, ...] = (),
+        hash_algorithm: Literal["sha-256", "sha3-256"] = "sha-256",
+        lock_timeout_s: float = 120.0,
+    ) -> None:
+        self.directory = directory
+        self.writable = writable
+        self.layout = layout
+        self.extra_directories = extra_directories
+        self.hash_algorithm = hash_algorithm
+        self.lock_timeout_s = lock_timeout_s
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,9 +123,7 @@ def make_parser(environ: Mapping[str, str] = os.environ) -> argparse.ArgumentPar
         default=_variable(environ, "HASHSERVER_LOCK_TIMEOUT", positive_seconds, 120.0),
         help="age at which another writer's lock file counts as stale (default: 120)",
     )
-    from importlib.metadata import version
-
-    parser.add_argument("--version", action="version", version=f"hashserver {version('hashserver')}")
+    parser.add_argument("--version", action=VersionAction, const="hashserver")
     add_service_options(parser)
     return parser
 

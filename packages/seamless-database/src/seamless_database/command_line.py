@@ -6,10 +6,12 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
     from seamless_service.options import ServiceOptions
 
 __all__ = ("main",)
@@ -45,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a database file until a signal or inactivity ends it. Returns the exit code."""
-    from seamless_service.options import ServiceOptions, add_service_options, positive_seconds
+    from seamless_service.options import ServiceOptions, VersionAction, add_service_options, positive_seconds
 
     parser = _Parser(
         prog="seamless-database",
@@ -65,12 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="S",
         help="how long a request waits while another program locks the file (default: %(default)g)",
     )
-    parser.add_argument("--version", action="store_true", help="print the version and end")
-    if "--version" in parser.arguments:
-        from importlib.metadata import version
-
-        print(version("seamless-database"))
-        return 0
+    parser.add_argument("--version", action=VersionAction, const="seamless-database")
     add_service_options(parser)
     namespace = parser.parse_args(parser.arguments)
     return _serve(namespace, ServiceOptions.of(namespace))

@@ -115,6 +115,8 @@ class HttpServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
+        if not path.startswith("/"):
+            path = path_of(path)
         headers = request.headers
         if self._cors.concerns(headers):
             preflight = self._cors.admit(request)

@@ -9,9 +9,10 @@ import json
 import logging
 import sys
 import time
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from .options import LogFormat
+if TYPE_CHECKING:
+    from .options import LogFormat
 
 __all__ = ("Log", "open_log")
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .access import Access, decide_access
 from .activity import Activity
@@ -24,9 +25,12 @@ from .http_server import HttpServer
 from .identity import identity
 from .logs import Log, open_log
 from .metrics import Metrics
-from .options import EventLoop, ServiceOptions
+from .options import ServiceOptions
 from .service import Service, ServiceContext
 from .status_file import StatusFile
+
+if TYPE_CHECKING:
+    from .options import EventLoop
 
 __all__ = ("run_service",)
 
