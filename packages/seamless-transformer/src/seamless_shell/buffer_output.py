@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
+from seamless_command.temporary_files import discard, replace_file, temporary_path
+
 from .live_output import write_all
-from .temporary_files import discard, replace_file, temporary_path
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from seamless_command.scope import Scope
     from seamless_store.buffer_directory import BufferDirectory
     from seamless_store.layout import LayoutName
     from typing_extensions import Self
-
-    from .scope import Scope
 
 __all__ = ("Destination", "open_destination")
 

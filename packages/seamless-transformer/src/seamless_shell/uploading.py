@@ -9,19 +9,27 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from seamless_command.errors import ShellError
+from seamless_command.sidecars import (
+    CHECKSUM_SUFFIX,
+    INDEX_SUFFIX,
+    SidecarInvalid,
+    read_checksum,
+    sidecar_target,
+)
+
 from .compression import split_compression
-from .errors import ShellError
 from .file_checksum import HashedFile, hash_files
-from .sidecars import CHECKSUM_SUFFIX, INDEX_SUFFIX, SidecarInvalid, read_checksum, sidecar_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Literal
 
+    from seamless_command.messages import Messages
+
     from .confirmation import Answer
     from .destination import Destination
     from .directory_index import DirectoryIndex
-    from .messages import Messages
 
 __all__ = ("UploadItem", "UploadOptions", "prepare_items", "upload_items")
 
@@ -151,10 +159,9 @@ def _store(
     *,
     copied: set[bytes],
 ) -> None:
+    from seamless_command.progress import byte_progress
     from seamless_store.errors import LinkRefused
     from seamless_store.file_intake import publish_files
-
-    from .progress import byte_progress
 
     linked = [] if options.link is None else [file for file in files if file.digest not in copied]
     if linked:
@@ -180,7 +187,7 @@ def _store(
 
 
 def _write_sidecars(items: Sequence[UploadItem], *, durable: bool) -> None:
-    from .sidecars import write_checksum, write_index
+    from seamless_command.sidecars import write_checksum, write_index
 
     for item in items:
         if item.index is not None:
