@@ -38,8 +38,10 @@ __all__ = (
     "EmbeddedResultCache",
     "EmbeddedRunningSteps",
     "cache_directory",
+    "keep_in_memory",
     "memory_set",
     "open_embedded",
+    "report_conflict",
     "set_from_environment",
 )
 
@@ -108,7 +110,7 @@ def open_embedded(
     database_path = workdir / DATABASE_NAME
     buffer_directory = BufferDirectory(workdir, writable=writable)
     database = ResultsDatabase(database_path, writable=writable)
-    behind = WriteBehind(buffer_directory, database, on_conflict=_report_conflict)
+    behind = WriteBehind(buffer_directory, database, on_conflict=report_conflict)
     buffers = EmbeddedBufferStore(buffer_directory, behind, writable=writable)
     return ActiveSet(
         buffers=buffers,
@@ -121,7 +123,8 @@ def open_embedded(
     )
 
 
-def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
+def report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
+    """Say on standard error that another result of the step was stored first, and stands."""
     print(
         f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored "
         "first and stands. The step is not reproducible: fix its random seed, its time or its environment.",
@@ -129,7 +132,8 @@ def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
     )
 
 
-def _keep_in_memory(buffers: Sequence[Buffer]) -> None:
+def keep_in_memory(buffers: Sequence[Buffer]) -> None:
+    """Keep buffers that no store takes, within the limits of the process's buffer cache."""
     cache = get_buffer_cache()
     for buffer in buffers:
         cache.add(buffer.get_checksum().bytes(), buffer)
@@ -171,7 +175,7 @@ class EmbeddedBufferStore:
 
     def put_many(self, buffers: Sequence[Buffer]) -> None:
         if not self._writable:
-            _keep_in_memory(buffers)
+            keep_in_memory(buffers)
             return
         self._behind.put_buffers([(buffer.get_checksum().bytes(), buffer.parts) for buffer in buffers])
 
@@ -180,7 +184,7 @@ class EmbeddedBufferStore:
         if not self._writable:
             from .file_buffers import read_buffer
 
-            _keep_in_memory([read_buffer(*file) for file in files])
+            keep_in_memory([read_buffer(*file) for file in files])
             return
         from seamless_store.errors import SourceChanged
         from seamless_store.file_intake import publish_files
@@ -268,7 +272,7 @@ class EmbeddedResultCache:
     ) -> Checksum:
         digest = transformation.bytes()
         if not self._writable:
-            _keep_in_memory(buffers)
+            keep_in_memory(buffers)
             return self._remember(digest, self.get(transformation) or result)
         text = None if record is None else json.dumps(record, separators=(",", ":"))
         winner = self._behind.put(
