@@ -139,6 +139,34 @@ class RemoteBufferStore:
             self._verified.add(path, key)
         return True
 
+    def _look(
+        self,
+        checksums: Sequence[Checksum],
+        of_pending: Callable[[Buffer], T],
+        of_folder: Callable[[BufferFolder, Checksum], T | None],
+        of_servers: Callable[[BufferReader, list[Checksum]], Sequence[T | None]],
+    ) -> list[T | None]:
+        """Look into the queue, the folders and the servers, each for what is not found yet; repeats are asked once."""
+        found: dict[Checksum, T | None] = {}
+        for checksum in checksums:
+            if checksum in found:
+                continue
+            pending = self._queue.pending(checksum.bytes())
+            if pending is not None:
+                found[checksum] = of_pending(pending)
+                continue
+            answer = None
+            for folder in self._folders:
+                answer = of_folder(folder, checksum)
+                if answer is not None:
+                    break
+            found[checksum] = answer
+        missing = [checksum for checksum, answer in found.items() if answer is None]
+        if missing:
+            answers = first_found(self._readers, missing, of_servers)
+            found.update(zip(missing, answers, strict=True))
+        return [found[checksum] for checksum in checksums]
+
     # Writing
 
     def put(self, buffer: Buffer) -> None:
