@@ -11,14 +11,14 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .active import ActiveSet
 from .buffer import Buffer
 from .buffer_cache import get_buffer_cache
-from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, working_directory
+from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, forwarded_clients, working_directory
 from .checksum import Checksum
 from .errors import FileChanged, ResultConflict, SeamlessError
 from .memory_stores import MemoryBufferStore, MemoryResultCache
@@ -37,6 +37,7 @@ __all__ = (
     "EmbeddedBufferStore",
     "EmbeddedResultCache",
     "EmbeddedRunningSteps",
+    "RemoteClientsUnavailable",
     "cache_directory",
     "keep_in_memory",
     "memory_set",
@@ -52,6 +53,13 @@ class CacheDirectoryError(SeamlessError, OSError):
     """The directory named by SEAMLESS_CACHE cannot be used.
 
     Remedy: name a directory that you may write, or unset SEAMLESS_CACHE to keep results in memory.
+    """
+
+
+class RemoteClientsUnavailable(SeamlessError, RuntimeError):
+    """SEAMLESS_REMOTE_CLIENTS names services, but the package that talks to them is not installed.
+
+    Remedy: `pip install seamless-remote`, or unset the variable.
     """
 
 
@@ -74,11 +82,31 @@ def set_from_environment(
     stage: str | None = None,
     substage: str | None = None,
 ) -> ActiveSet:
-    """Make the set that the environment asks for: embedded if SEAMLESS_CACHE is set, else memory."""
+    """Make the set that the environment asks for.
+
+    Embedded if SEAMLESS_CACHE is set, else the services of SEAMLESS_REMOTE_CLIENTS, else memory. Raises
+    CacheDirectoryError, RemoteClientsUnavailable, and what the clients raise.
+    """
     directory = cache_directory()
     if directory is None:
-        return memory_set()
+        if forwarded_clients() is None:
+            return memory_set()
+        make_set = _remote_set_maker()
+        return make_set(project=project, subproject=subproject, stage=stage, substage=substage)
     return open_embedded(directory, project=project, subproject=subproject, stage=stage, substage=substage)
+
+
+def _remote_set_maker() -> Callable[..., ActiveSet]:
+    """Load what seamless-remote offers for SEAMLESS_REMOTE_CLIENTS: it lies above this package."""
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group="seamless.plugins", name="remote_set"):
+        make_set: Callable[..., ActiveSet] = entry_point.load()
+        return make_set
+    raise RemoteClientsUnavailable(
+        "SEAMLESS_REMOTE_CLIENTS names services, but the package seamless-remote, which talks to them, is not "
+        "installed. Install it (pip install seamless-remote), or unset SEAMLESS_REMOTE_CLIENTS."
+    )
 
 
 def open_embedded(

@@ -13,11 +13,12 @@ import time
 
 from seamless_store.known_files import KnownFiles, file_key
 
+from .first_found import first_found
 from .upload_queue import UploadQueue
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import IO, Protocol, TypeVar
 

@@ -1,6 +1,7 @@
 """Where a command finds and keeps buffers and results: `--project`, `--stage`, and the configuration.
 
-In a directory with `SEAMLESS_CACHE`, the embedded cache; with a project file alone, memory.
+With `SEAMLESS_CACHE`, the embedded cache; with `SEAMLESS_REMOTE_CLIENTS`, the services that it names; with a project
+file alone, memory.
 """
 
 from __future__ import annotations
@@ -40,7 +41,14 @@ class Scope:
     @property
     def has_cluster(self) -> bool:
         """Whether anything outlives this command; the embedded cache counts as a cluster of its own."""
-        return self.directory is not None
+        return self.directory is not None or self.has_services
+
+    @property
+    def has_services(self) -> bool:
+        """Whether buffers and results are kept by services."""
+        from seamless.cache_paths import forwarded_clients
+
+        return forwarded_clients() is not None
 
     @property
     def directory(self) -> str | None:
@@ -76,7 +84,7 @@ class Scope:
 
     @property
     def active(self) -> ActiveSet:
-        """The stores of this scope, opened at first use. Raises CacheDirectoryError."""
+        """The stores of this scope, opened at first use. Raises what opening them raises."""
         if self._active is None:
             from seamless.active import replace_active
             from seamless.embedded import set_from_environment
@@ -113,13 +121,7 @@ def require_configuration(scope: Scope) -> None:
     """Raise ShellError unless the current directory or the environment says where results are kept."""
     if scope.has_cluster:
         return
-    if os.environ.get("SEAMLESS_REMOTE_CLIENTS", "").strip() not in ("", "{}"):
-        raise ShellError(
-            "SEAMLESS_REMOTE_CLIENTS names services, which this version cannot use: it keeps results in the directory "
-            "SEAMLESS_CACHE, or in memory.",
-            hint="export SEAMLESS_CACHE=/path/to/cache, or: unset SEAMLESS_REMOTE_CLIENTS",
-        )
-    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:
+    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:  # it names no service: memory
         return
     directory = os.getcwd()
     files = [os.path.join(directory, name) for name in PROJECT_FILES]
