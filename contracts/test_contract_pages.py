@@ -18,7 +18,10 @@ from typing import Any
 
 import pytest
 
-WITHOUT_VECTORS = {"buffer-directory": "its examples write and read whole directories"}
+WITHOUT_VECTORS = {
+    "buffer-directory": "its examples write and read whole directories",
+    "service-status-file": "the tests of the service kit drive a running service",
+}
 
 FOLDER = Path(__file__).parent
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from .answers import RequestRefused, error_answer
 
-__all__ = ("Cors",)
+__all__ = ("ANSWER_HEADERS", "Cors")
+
+ANSWER_HEADERS = "answer_headers"  # key of the request under which they stand
 
 _METHODS = "GET, HEAD, PUT, POST, DELETE"
 _MAX_AGE_S = 600
@@ -40,7 +42,7 @@ class Cors:
                 allowed["Access-Control-Allow-Headers"] = headers.get("Access-Control-Request-Headers", "*")
                 allowed["Access-Control-Max-Age"] = str(_MAX_AGE_S)
                 return web.Response(body=b"OK", headers=allowed)
-            request["answer_headers"] = allowed
+            request[ANSWER_HEADERS] = allowed
             return None
         if headers.get("Sec-Fetch-Site", "none") != "none":
             refused = RequestRefused(

@@ -5,6 +5,7 @@ aiohttp's low-level server without its router, whose work costs as much as answe
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import logging
@@ -13,12 +14,14 @@ import re
 import time
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 
 from .access import Access
 from .activity import Activity
 from .answers import RequestRefused, error_answer
-from .cors import Cors
+from .cors import ANSWER_HEADERS, Cors
 from .logs import Log
 from .metrics import CONTENT_TYPE, Metrics
 from .service import Service
@@ -59,6 +62,7 @@ class HttpServer:
         quiet.addFilter(_not_the_client)
         self.protocol_factory = web.Server(
             self._handle,
+            request_factory=_Request.of,
             access_log=None,
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
@@ -174,6 +178,25 @@ class HttpServer:
             ms=round(seconds * 1000, 1),
             client=request.remote or "",
         )
+
+
+class _Request(web.BaseRequest):
+    """A request whose answer, also one that a service streams, gets the headers that `Cors` asks for."""
+
+    @classmethod
+    def of(
+        cls,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> _Request:
+        return cls(message, payload, protocol, writer, task, asyncio.get_running_loop())
+
+    async def _prepare_hook(self, answer: web.StreamResponse) -> None:
+        for name, value in self.get(ANSWER_HEADERS, {}).items():
+            answer.headers[name] = value
 
 
 def _path_of(target: str) -> str:

@@ -112,14 +112,26 @@ def exchange_bytes(request: Mapping[str, Any], host_port: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
 
-def send(host: str, port: int, request: bytes, *, method: str = "GET", timeout_s: float = 30.0) -> Answer:
-    """Send the bytes on a new connection, half-close, and return the answer."""
+def send(
+    host: str,
+    port: int,
+    request: bytes,
+    *,
+    method: str = "GET",
+    half_close: bool = False,
+    timeout_s: float = 30.0,
+) -> Answer:
+    """Send the bytes on a new connection and return the answer; the service must close the connection.
+
+    half_close: say after the bytes that no more will come, as some recorded exchanges did (their notes say so).
+    """
     received = b""
     with socket.create_connection((host, port), timeout=timeout_s) as connection:
         try:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError, OSError):
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        except (BrokenPipeError, ConnectionResetError):
             pass  # answered, and closed, before the end of the request
         try:
             while (part := connection.recv(1 << 20)) and len(received) < _MAX_ANSWER_BYTES:
