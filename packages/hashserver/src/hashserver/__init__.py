@@ -1,1 +1,1 @@
-"""The HTTP face of a buffer directory will live here."""
+"""The HTTP face of a buffer directory: buffers by checksum, over the wire. See contracts/hashserver-protocol.md."""

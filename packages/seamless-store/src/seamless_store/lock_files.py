@@ -16,7 +16,7 @@ from .layout import LOCK_SUFFIX
 if TYPE_CHECKING:
     from .filesystem import Clock, FileSystem
 
-__all__ = ("POLL_INTERVAL_S", "wait_for_locks")
+__all__ = ("POLL_INTERVAL_S", "is_locked", "wait_for_locks")
 
 POLL_INTERVAL_S = 1.0
 
@@ -32,6 +32,20 @@ def wait_for_locks(
     for file in files:
         waited |= _wait(file + LOCK_SUFFIX, filesystem, clock, timeout_s)
     return waited
+
+
+def is_locked(
+    directory: str, files: Iterable[str], *, filesystem: FileSystem, clock: Clock, timeout_s: float
+) -> bool:
+    """Tell whether there is a live lock on the directory or on one of the files; waits for nothing."""
+    for lock in (f"{directory}/{LOCK_SUFFIX}", *(file + LOCK_SUFFIX for file in files)):
+        if filesystem.exists(lock):
+            try:
+                if clock.time() - filesystem.stat(lock).st_mtime <= timeout_s:
+                    return True
+            except FileNotFoundError:
+                return True  # it vanished this moment: what it guarded may be there now
+    return False
 
 
 def _wait(lock: str, filesystem: FileSystem, clock: Clock, timeout_s: float) -> bool:

@@ -80,7 +80,7 @@ class Publisher:
         self._is_prefix = is_prefix
         self._quarantine = quarantine
         self._verified = verified
-        self._durable = KnownFiles()
+        self.durable = KnownFiles()
         self._unsynced_parents = tuple(unsynced_parents)
         self._made_directories: set[str] = set()
         self._durable_directories: set[str] = set()
@@ -137,7 +137,7 @@ class Publisher:
         paths = unsynced + [item.path for item in new]
         self.sync_directories({directory_of(path) for path in paths})
         for path in unsynced:
-            self._durable.add(path, file_key(self.filesystem.stat(path)))
+            self.durable.add(path, file_key(self.filesystem.stat(path)))
         for item in new:
             self.acknowledge(item.path, item.inode)
 
@@ -161,14 +161,14 @@ class Publisher:
         if not known:
             self.put_aside(item.path, item.digest, (stat.st_dev, stat.st_ino), "found when publishing")
             return False
-        if stat.st_mode & 0o777 != FILE_MODE and self._is_ours_alone(item.path, stat):
+        if stat.st_mode & 0o777 != FILE_MODE and self.is_ours_alone(item.path, stat):
             with contextlib.suppress(PermissionError):  # another user's file: it stays readable, unmapped
                 self.filesystem.chmod(item.path, FILE_MODE)
-        if not self._durable.holds(item.path, key):
+        if not self.durable.holds(item.path, key):
             unsynced.append(item.path)
         return True
 
-    def _is_ours_alone(self, path: str, stat: os.stat_result) -> bool:
+    def is_ours_alone(self, path: str, stat: os.stat_result) -> bool:
         """Tell whether no name outside stands for the same file: the mode of a user's own file is the user's."""
         return stat.st_nlink == 1 and not stat_module.S_ISLNK(self.filesystem.lstat(path).st_mode)
 
@@ -319,7 +319,7 @@ class Publisher:
         if stat.st_ino == inode:
             key = file_key(stat)
             self._verified.add(path, key)
-            self._durable.add(path, key)
+            self.durable.add(path, key)
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 if self.filesystem.exists(path + LENGTH_SUFFIX):  # the plain form tells its length itself
                     self.filesystem.unlink(path + LENGTH_SUFFIX)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
     from .filesystem import Clock, FileSystem
+    from .opened_forms import OpenedForm
 
 __all__ = ("MAP_MIN_BYTES", "DamagedFile", "FileReader")
 
@@ -117,6 +118,38 @@ class FileReader:
         finally:
             self._filesystem.close(fd)
 
+    def opened(
+        self, path: str, form: Form | None, digest: bytes, *, quick: bool = False
+    ) -> OpenedForm | None:
+        """Open this file; a plain one is verified first, a compressed one is taken as it is.
+
+        quick: return None instead of hashing more than ALWAYS_HASHED_MAX_BYTES.
+        """
+        from .opened_forms import OpenedForm  # only servers need it
+
+        fd, stat = self._open(path)
+        kept = content = None
+        try:
+            if stat.st_size <= ALWAYS_HASHED_MAX_BYTES:
+                content = self._whole(fd, stat)
+                if form is None:
+                    hasher = self._new_hash()
+                    hasher.update(content)
+                    self._check(hasher.digest(), digest, path, stat)
+            elif form is None and not self._verified.holds(path, file_key(stat)):
+                if quick:
+                    return None
+                hasher = self._new_hash()
+                for piece in self._pieces(fd):
+                    hasher.update(piece)
+                self._check(hasher.digest(), digest, path, stat)
+                self._remember(path, stat)
+            kept = OpenedForm(-1 if content is not None else fd, stat, form, content, self._filesystem)
+            return kept
+        finally:
+            if kept is None or content is not None:
+                self._filesystem.close(fd)
+
     def verified_length(self, path: str, form: Form | None, digest: bytes, *, again: bool = False) -> int:
         """Return the length of the buffer in this file, after verifying it in constant memory.
 
@@ -169,12 +202,7 @@ class FileReader:
         return fd, stat
 
     def _read_small(self, fd: int, stat: os.stat_result, path: str, digest: bytes) -> bytes:
-        content = self._filesystem.read(fd, stat.st_size)
-        while len(content) < stat.st_size:
-            more = self._filesystem.read(fd, stat.st_size - len(content))
-            if not more:
-                break
-            content += more
+        content = self._whole(fd, stat)
         is_whole = len(content) == stat.st_size > ALWAYS_HASHED_MAX_BYTES
         if is_whole and self._verified.holds(path, file_key(stat)):
             return content
@@ -183,6 +211,15 @@ class FileReader:
         self._check(hasher.digest(), digest, path, stat)
         if stat.st_size > ALWAYS_HASHED_MAX_BYTES:
             self._remember(path, stat)
+        return content
+
+    def _whole(self, fd: int, stat: os.stat_result) -> bytes:
+        content = self._filesystem.read(fd, stat.st_size)
+        while len(content) < stat.st_size:
+            more = self._filesystem.read(fd, stat.st_size - len(content))
+            if not more:
+                break
+            content += more
         return content
 
     def _read_large(self, fd: int, stat: os.stat_result, path: str, digest: bytes) -> memoryview:

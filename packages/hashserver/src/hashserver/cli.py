@@ -1,0 +1,43 @@
+"""The command `hashserver`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from seamless_service.failures import StartFailed
+from seamless_service.options import ServiceOptions, given_option
+from seamless_service.run import run_service
+from seamless_service.status_file import StatusFile
+
+from .options import UsageError, make_parser, parse_options
+from .service import HashserverService
+
+__all__ = ("main",)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal or inactivity ends it; return the exit code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        namespace = make_parser().parse_args(words)
+    except UsageError as exc:
+        return _wrong_usage(str(exc), words)
+    return run_service(HashserverService(parse_options(namespace)), ServiceOptions.of(namespace))
+
+
+def _wrong_usage(message: str, words: Sequence[str]) -> int:
+    """Say what is wrong, to a launcher too: it waits for the status file."""
+    hint = "hashserver --help"
+    print(f"error: {message}\nhint:  {hint}", file=sys.stderr)
+    status_file = given_option(words, "--status-file")
+    if status_file is None:
+        return 2
+    status = StatusFile(status_file)
+    try:
+        status.wait()
+    except StartFailed as exc:
+        print(f"error: {exc.message}\nhint:  {exc.hint}", file=sys.stderr)
+    else:
+        status.failed(StartFailed(message, hint=hint))
+    return 1
