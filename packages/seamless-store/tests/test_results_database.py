@@ -12,7 +12,8 @@ import pytest
 from seamless_store import database_errors as errors
 from seamless_store.database_schema import STATEMENTS
 from seamless_store.errors import InvalidDigest
-from seamless_store.results_database import IrreproducibleRow, ResultRow, ResultsDatabase
+from seamless_store.result_look_ups import IrreproducibleRow
+from seamless_store.results_database import ResultRow, ResultsDatabase
 
 VECTOR = Path(__file__).parents[3] / "contracts" / "vectors" / "results_database_schema.json"
 

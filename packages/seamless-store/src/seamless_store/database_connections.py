@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .database_errors import DatabaseClosed, DatabaseError, DatabaseIOError, DatabaseUnsafeAfterFork
-from .database_opening import RETRY_PAUSE_S, Opener
+from .database_errors import DatabaseError, DatabaseIOError
+from .database_opening import PATIENCE_MS, RETRY_PAUSE_S, Opener
+from .sqlite_failures import closed, unsafe_after_fork, would_wait
 from .wal_durability import WalFile
 from .writer_lock import WriterLock
 
@@ -79,15 +80,18 @@ class Connections:
 
     # Reading
 
-    def read(self, action: str, sql: str, *bindings: str | int) -> list[Any]:
+    def read(self, action: str, sql: str, *bindings: str | int, wait: bool = True) -> list[Any]:
         """Return all rows of a query, tried again while the file is locked, until the deadline.
 
+        wait: False raises WouldWait instead of opening anything or waiting for anybody.
         A table that a file lacks, which only one that we may not write can, is as good as empty.
         """
         deadline = 0.0
         while True:
             opener = self._opener
             if opener is None or self._fingerprint is None:
+                if not wait:
+                    raise would_wait(self.path)
                 opener = self.ensure_open()
             try:
                 with self._gate:
@@ -96,9 +100,15 @@ class Connections:
                     connection = self._idle.pop() if self._idle else None
                 try:
                     if connection is None:
+                        if not wait:
+                            raise would_wait(self.path)
                         connection = opener.reader()
+                    elif not wait:
+                        connection.set_busy_timeout(0)
                     return connection.execute(sql, bindings).fetchall()
                 finally:
+                    if connection is not None and not wait:
+                        connection.set_busy_timeout(PATIENCE_MS)
                     self._give_back(generation, connection)
             except opener.apsw.Error as exc:
                 error: Exception = exc
@@ -106,6 +116,8 @@ class Connections:
                 return []
             if not opener.is_transient(error) and not self._lost_the_file():
                 raise self.translate(error, action) from error
+            if not wait:
+                raise would_wait(self.path) from error
             deadline = deadline or time.monotonic() + self.busy_timeout_s
             if time.monotonic() >= deadline:
                 raise self.translate(error, action) from error
@@ -150,16 +162,9 @@ class Connections:
 
     def _check_usable(self) -> None:
         if self._closed:
-            raise DatabaseClosed(
-                f"The results database {self.path} was closed.", path=self.path, remedy="open it again."
-            )
+            raise closed(self.path)
         if self._unsafe:
-            raise DatabaseUnsafeAfterFork(
-                f"This process was forked while another thread used {self.path}: "
-                "SQLite's state is unusable here.",
-                path=self.path,
-                remedy="start worker processes with the spawn method, or fork while the database is idle.",
-            )
+            raise unsafe_after_fork(self.path)
 
     # Opening
 

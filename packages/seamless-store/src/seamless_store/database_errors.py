@@ -9,6 +9,8 @@ from __future__ import annotations
 from .errors import StoreError
 
 __all__ = (
+    "BucketProbeMalformed",
+    "BufferInfoMalformed",
     "DatabaseArgumentInvalid",
     "DatabaseClosed",
     "DatabaseConflict",
@@ -21,6 +23,8 @@ __all__ = (
     "DatabaseReadOnly",
     "DatabaseSchemaUnknown",
     "DatabaseUnsafeAfterFork",
+    "ExpressionMalformed",
+    "ExpressionRefused",
     "LockUnavailable",
     "NotADatabase",
     "RecordDiffers",
@@ -28,7 +32,10 @@ __all__ = (
     "RecordMalformed",
     "ResultDiffersFromRecord",
     "ResultNotStored",
+    "RowMalformed",
+    "SemanticPairMalformed",
     "TransformationContested",
+    "WouldWait",
     "WriteBehindClosed",
     "WriteBehindFailed",
 )
@@ -137,13 +144,67 @@ class DatabaseConflict(DatabaseError):
     reason = "Conflict"
 
 
-class RecordMalformed(DatabaseError, ValueError):
+class RowMalformed(DatabaseError, ValueError):
+    """Base class of refusals of what a table cannot hold; nothing was changed.
+
+    reason: the text which the reference's protocol documents for this cause.
+    """
+
+    reason = "Malformed request"
+
+
+class RecordMalformed(RowMalformed):
     """An execution record lacks what every record must have.
 
     Remedy: send a JSON object with schema_version, tf_checksum and result_checksum.
     """
 
     reason = "Malformed PUT metadata request"
+
+
+class BufferInfoMalformed(RowMalformed):
+    """What is to be known about a buffer is no object, or a member of it has the wrong type.
+
+    Remedy: send an object with an integer `length` and booleans `is_...`.
+    """
+
+    reason = "Malformed PUT buffer info request"
+
+
+class SemanticPairMalformed(RowMalformed):
+    """A celltype or subcelltype is missing or no text.
+
+    Remedy: name both.
+    """
+
+    reason = "Malformed semantic-to-syntactic request"
+
+
+class ExpressionMalformed(RowMalformed):
+    """A path is no list, or a celltype no text.
+
+    Remedy: name the path and both celltypes; the path to the whole buffer is [].
+    """
+
+    reason = "Malformed expression request"
+
+
+class ExpressionRefused(RowMalformed):
+    """A path or a celltype is longer than its column, or the path leads into a celltype without parts.
+
+    Remedy: nothing is to be done; such an expression is evaluated again when it is needed.
+    """
+
+    reason = "Malformed expression request (constraint violation)"
+
+
+class BucketProbeMalformed(RowMalformed):
+    """A member of a probe is missing, empty or of the wrong type, or its kind is unknown.
+
+    Remedy: send bucket_kind, label, bucket_checksum, captured_at and freshness_tokens.
+    """
+
+    reason = "Malformed PUT bucket_probe request"
 
 
 class TransformationContested(DatabaseConflict):
@@ -189,6 +250,13 @@ class ResultNotStored(DatabaseConflict):
     """
 
     reason = "Transformation does not have the irreproducible result"
+
+
+class WouldWait(DatabaseError):
+    """A look-up that must answer at once cannot: the file is locked, or not open yet.
+
+    Remedy: ask again on a thread, with the look-up that waits.
+    """
 
 
 class WriteBehindClosed(DatabaseError):

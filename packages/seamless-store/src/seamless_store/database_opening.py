@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from .writer_lock import WriterLock
 
-__all__ = ("RETRY_PAUSE_S", "Opener")
+__all__ = ("PATIENCE_MS", "RETRY_PAUSE_S", "Opener")
 
 RETRY_PAUSE_S = 0.005
 
 _READER_CACHE_KIB = 16384  # 1000 look-ups in 2e5 rows: 5 ms with 4 or 8 MiB, 2 ms with 16
 _WRITER_CACHE_KIB = 16384
 _WAL_KEPT_BYTES = 32 * 1024 * 1024  # a longer WAL is cut back after a checkpoint
-_PATIENCE_MS = 100  # within SQLite, where Ctrl-C is not heard; callers try again until their deadline
+PATIENCE_MS = 100  # within SQLite, where Ctrl-C is not heard; callers try again until their deadline
 
 
 class Opener:
@@ -49,7 +49,7 @@ class Opener:
         self.writable = writable
         self.busy_timeout_s = busy_timeout_s
         self.immutable = False
-        self._patience_ms = min(int(busy_timeout_s * 1000), _PATIENCE_MS)
+        self._patience_ms = min(int(busy_timeout_s * 1000), PATIENCE_MS)
 
     def prepare(self, lock: WriterLock | None) -> None:
         """Check the file, and make what is missing when writable. lock: None if the caller holds it."""
@@ -74,6 +74,7 @@ class Opener:
         try:
             connection = self.connect(flags)
             try:
+                connection.set_busy_timeout(self._patience_ms)
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
             except BaseException:
                 connection.close()
@@ -87,7 +88,7 @@ class Opener:
             raise self.translate(exc, "open") from exc
         connection.execute(f"PRAGMA cache_size=-{_READER_CACHE_KIB}").fetchall()
         connection.execute("PRAGMA query_only=ON").fetchall()
-        connection.set_busy_timeout(self._patience_ms)
+        connection.set_busy_timeout(self._patience_ms)  # the immutable one too
         return connection
 
     def writer(self) -> Connection:

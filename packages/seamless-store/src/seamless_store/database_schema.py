@@ -78,9 +78,16 @@ STATEMENTS: dict[str, str] = {
 """Name of the table or index -> the statement that makes it, in the reference's order."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
+    "bucket_probe": ("bucket_kind", "label", "bucket_checksum", "captured_at", "freshness_tokens"),
+    "buffer_info": ("checksum", "buffer_info"),
+    "expression": (
+        *("input_checksum", "path", "celltype", "target_celltype"),
+        *("validator", "validator_language", "result"),
+    ),
     "irreproducible_transformation": ("id", "result", "checksum", "metadata"),
     "meta_data": ("checksum", "result", "metadata"),
     "rev_transformation": ("id", "result", "checksum"),
+    "syntactic_to_semantic": ("syntactic", "celltype", "subcelltype", "semantic"),
     "transformation": ("checksum", "result"),
 }
 """The columns of the tables that this package reads and writes."""

@@ -13,29 +13,30 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import execution_records, row_operations
+from . import changes, row_operations
+from .changes import Change
+from .database_cells import digest_of, hex_of
 from .database_connections import Connections
-from .database_errors import DatabaseArgumentInvalid, DatabaseDamaged, DatabaseError, DatabaseReadOnly
-from .errors import InvalidDigest
+from .database_errors import DatabaseArgumentInvalid, DatabaseError, DatabaseReadOnly
 from .group_commit import GroupCommit, Request
 from .key_claims import ClaimSet, KeyClaims
+from .result_look_ups import IrreproducibleRow, ResultLookUps
 from .row_operations import Row
 from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
     from apsw import Connection
 
-__all__ = ("IrreproducibleRow", "ResultRow", "ResultsDatabase", "checked_row")
+__all__ = ("ResultRow", "ResultsDatabase", "checked_row")
 
 _T = TypeVar("_T")
 
-_DIGEST_BYTES = 32
 _ITERATE_CHUNK = 1000
 _INSERT_CHUNK = 4000  # rows of one transaction: other writers, and claims, wait up to 50 ms for it
 _CLAIM_ALL_FROM = 16  # rows from which it pays to try one claim of all keys
@@ -48,15 +49,6 @@ class ResultRow:
     transformation: bytes
     result: bytes
     record: str | None = None
-
-
-@dataclass(frozen=True)
-class IrreproducibleRow:
-    """A result that was contested, with the record it had."""
-
-    transformation: bytes
-    result: bytes
-    record: str | None
 
 
 class ResultsDatabase:
@@ -88,6 +80,7 @@ class ResultsDatabase:
         self._connections = Connections(
             self.path, writable=writable, busy_timeout_s=busy_timeout_s, lock=self.writer_lock
         )
+        self._look_ups = ResultLookUps(self.read, self.path)
         self._pages = (0, 0)  # of the WAL: in all, and written by the last transaction
         self._group = GroupCommit(
             self._transact,
@@ -124,47 +117,36 @@ class ResultsDatabase:
 
     # Look-ups
 
+    def read(self, action: str, sql: str, *bindings: str | int) -> list[Any]:
+        """Return all rows of a query, waiting while the file is locked. For the table classes of this package."""
+        return self._connections.read(action, sql, *bindings)
+
+    def read_at_once(self, action: str, sql: str, *bindings: str | int) -> list[Any]:
+        """Return all rows of a query, or raise WouldWait if that would have to wait for anybody."""
+        return self._connections.read(action, sql, *bindings, wait=False)
+
     def transformation(self, tf: bytes) -> bytes | None:
         """Return the result that stands, or None."""
-        key = _hex(tf)
-        rows = self._connections.read("look up a result", row_operations.SELECT_RESULT, key)
-        return self._digest(rows[0][0]) if rows else None
+        return self._look_ups.transformation(tf)
 
     def transformation_many(self, tfs: Sequence[bytes]) -> list[bytes | None]:
         """Return the results in the order of `tfs`, from one snapshot of the database."""
-        keys = [_hex(tf) for tf in tfs]
-        if not keys:
+        if not tfs:
             self._connections.ensure_open()
             return []
-        wanted = row_operations.json_array(keys)
-        found = dict(self._connections.read("look up results", row_operations.SELECT_MANY, wanted))
-        results = {key: self._digest(result) for key, result in found.items()}
-        return [results.get(key) for key in keys]
+        return self._look_ups.transformation_many(tfs)
 
     def rev_transformations(self, result: bytes) -> list[bytes]:
         """Return the transformations that have this result now, oldest first."""
-        key = _hex(result)
-        rows = self._connections.read("look up a result", row_operations.SELECT_BY_RESULT, key)
-        return [self._digest(tf) for (tf,) in rows]
+        return self._look_ups.rev_transformations(result)
 
     def metadata(self, tf: bytes) -> str | None:
         """Return the execution record as JSON text, or None."""
-        key = _hex(tf)
-        rows = self._connections.read("look up a record", row_operations.SELECT_RECORD, key)
-        return rows[0][1] if rows else None
+        return self._look_ups.metadata(tf)
 
     def irreproducible(self, tf: bytes, result: bytes | None = None) -> list[IrreproducibleRow]:
         """Return the contested results of a transformation, oldest first; only `result` when given."""
-        key = _hex(tf)
-        wanted = None if result is None else _hex(result)
-        rows = self._connections.read("look up contested results", row_operations.SELECT_IRREPRODUCIBLE, key)
-        return [
-            IrreproducibleRow(
-                bytes(tf), self._digest(found), None if record == row_operations.NO_RECORD else record
-            )
-            for found, record in rows
-            if wanted in (None, found)
-        ]
+        return self._look_ups.irreproducible(tf, result)
 
     def count(self) -> int:
         """Return the number of transformations that have a result. Cost: one pass over an index."""
@@ -177,18 +159,21 @@ class ResultsDatabase:
         while True:
             rows = self._connections.read("list results", row_operations.SELECT_AFTER, last, _ITERATE_CHUNK)
             for _, tf, result in rows:
-                yield self._digest(tf), self._digest(result)
+                yield digest_of(tf, self.path), digest_of(result, self.path)
             if len(rows) < _ITERATE_CHUNK:
                 return
             last = rows[-1][0]
 
     # Writes
 
-    def insert_results(self, rows: Sequence[ResultRow], *, claimed: ClaimSet | None = None) -> list[bytes]:
+    def insert_results(
+        self, rows: Sequence[ResultRow], *, claimed: ClaimSet | None = None, chunk: int = _INSERT_CHUNK
+    ) -> list[bytes]:
         """Insert what is absent, durably; return the result that stands, for each row.
 
         A record is stored only if its row's result stands and no record is there.
         claimed: a set in which the caller has claimed all keys already.
+        chunk: how many rows one transaction takes at most.
         """
         prepared = [checked_row(row) for row in rows]
         self.require_writable()
@@ -196,11 +181,10 @@ class ResultsDatabase:
             return self._write(partial(row_operations.insert_all, rows=prepared))
         standing: dict[str, bytes] = {}
         to_write = self._not_stored(prepared, standing)
-        for start in range(0, len(to_write), _INSERT_CHUNK):
-            chunk = to_write[start : start + _INSERT_CHUNK]
-            with self._claimed({bytes.fromhex(key) for key, _, _ in chunk}):
-                winners = self._write(partial(row_operations.insert_all, rows=chunk))
-            standing.update(zip((key for key, _, _ in chunk), winners, strict=True))
+        for start in range(0, len(to_write), chunk):
+            some = to_write[start : start + chunk]
+            winners = self.apply(changes.insert_rows(some))
+            standing.update(zip((key for key, _, _ in some), winners, strict=True))
         if not to_write:  # who stored them may not have made them durable yet
             self.sync()
         return [standing[key] for key, _, _ in prepared]
@@ -229,9 +213,7 @@ class ResultsDatabase:
 
     def set_result(self, tf: bytes, result: bytes) -> None:
         """Store a result, also over another one, as the reference's PUT transformation does."""
-        key, value = _hex(tf), _hex(result)
-        with self._claimed({tf}):
-            self._write(lambda connection: row_operations.set_result(connection, key, value))
+        self.apply(changes.set_result(tf, result))
 
     def put_metadata(self, tf: bytes, result: bytes, record: str) -> None:
         """Store an execution record and, if there is none, the result; nothing if it is stored already.
@@ -239,10 +221,7 @@ class ResultsDatabase:
         Raises RecordMalformed, TransformationContested, ResultDiffersFromRecord, RecordHasOtherResult or
         RecordDiffers, each with the protocol's text as `reason`.
         """
-        key, value = _hex(tf), _hex(result)
-        text = execution_records.checked(record, tf_hex=key, result_hex=value, path=self.path)
-        with self._claimed({tf}):
-            self._write(lambda connection: row_operations.put_record(connection, self.path, key, value, text))
+        self.apply(changes.put_metadata(self.path, tf, result, record))
 
     def contest(self, tf: bytes, result: bytes) -> None:
         """Forget a result with its record, and keep both for inspection (`irreproducible`).
@@ -251,15 +230,23 @@ class ResultsDatabase:
         listed once, however often it is contested.
         Raises ResultNotStored when another result stands, RecordHasOtherResult when the record is of another.
         """
-        key, value = _hex(tf), _hex(result)
-        with self._claimed({tf}):
-            self._write(lambda connection: row_operations.contest(connection, self.path, key, value))
+        self.apply(changes.contest(self.path, tf, result))
+
+    def apply(self, change: Change[_T]) -> _T:
+        """Do one change, durably; return its value, or raise its error."""
+        self.require_writable()
+        with self._claimed(change.keys):
+            return self._write(change.operation)
+
+    def apply_all(self, some: Sequence[Change[Any]]) -> list[Any]:
+        """Do changes in order, durably and in one transaction; return the value or DatabaseError of each."""
+        return self.apply(changes.together(some))
 
     def sync(self) -> None:
         """Make durable what others have committed already and may not have synced yet."""
         self._connections.sync()
 
-    def _claimed(self, tfs: set[bytes]) -> _Claimed:
+    def _claimed(self, tfs: Iterable[bytes]) -> _Claimed:
         return _Claimed(self.claims, sorted(tfs), self._busy_timeout_s, needed=self.writable)
 
     def _write(self, operation: Callable[[Connection], _T]) -> _T:
@@ -302,19 +289,6 @@ class ResultsDatabase:
         pages, self._pages = self._pages, (0, 0)
         self._connections.checkpoint_if_due(*pages)
 
-    def _digest(self, text: str) -> bytes:
-        try:
-            digest = bytes.fromhex(text)
-        except (TypeError, ValueError):
-            digest = b""
-        if len(digest) != _DIGEST_BYTES:
-            raise DatabaseDamaged(
-                f"{self.path} holds {text!r} where a checksum of 64 hex digits belongs.",
-                path=self.path,
-                remedy="see what wrote it; the row can be deleted with the sqlite3 program.",
-            )
-        return digest
-
 
 class _Claimed:
     """Hold claims on keys while a write is under way."""
@@ -327,7 +301,7 @@ class _Claimed:
         self._set: ClaimSet | None = None
 
     def __enter__(self) -> None:
-        if not self._needed or not self._claims.supported:
+        if not self._needed or not self._keys or not self._claims.supported:
             return
         deadline = time.monotonic() + self._timeout_s
         self._set = self._claims.open()
@@ -345,16 +319,6 @@ class _Claimed:
             self._set.close()
 
 
-def _hex(digest: bytes) -> str:
-    if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
-        found = f"{len(digest)} bytes" if isinstance(digest, bytes) else type(digest).__name__
-        raise InvalidDigest(
-            f"A checksum must be {_DIGEST_BYTES} bytes, not {found}: {digest!r:.80}.",
-            remedy="pass bytes.fromhex(text) of its 64 hex digits.",
-        )
-    return digest.hex()
-
-
 def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
     """Return the row as it is stored: transformation, result, record. Raises for what is no row."""
     if not isinstance(row, ResultRow) or not (row.record is None or isinstance(row.record, str)):
@@ -362,7 +326,7 @@ def checked_row(row: ResultRow) -> tuple[str, str, str | None]:
             f"A row to insert must be a ResultRow with a record of text or None, not {row!r:.200}.",
             remedy="pass ResultRow(transformation, result, record).",
         )
-    return _hex(row.transformation), _hex(row.result), row.record
+    return hex_of(row.transformation), hex_of(row.result), row.record
 
 
 _live: weakref.WeakSet[ResultsDatabase] = weakref.WeakSet()

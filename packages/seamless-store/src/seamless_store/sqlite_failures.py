@@ -8,22 +8,42 @@ import os
 from types import ModuleType
 
 from .database_errors import (
+    DatabaseClosed,
     DatabaseDamaged,
     DatabaseError,
     DatabaseFull,
     DatabaseIOError,
     DatabaseLocked,
     DatabaseReadOnly,
+    DatabaseUnsafeAfterFork,
     NotADatabase,
+    WouldWait,
 )
 from .writer_lock import lock_holders
 
-__all__ = ("is_transient", "read_only", "translate")
+__all__ = ("closed", "is_transient", "read_only", "translate", "unsafe_after_fork", "would_wait")
 
 
 def is_transient(apsw: ModuleType, exc: Exception) -> bool:
     """Return whether the same statement may succeed a little later."""
     return isinstance(exc, (apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.SchemaChangeError))
+
+
+def closed(path: str) -> DatabaseClosed:
+    return DatabaseClosed(f"The results database {path} was closed.", path=path, remedy="open it again.")
+
+
+def unsafe_after_fork(path: str) -> DatabaseUnsafeAfterFork:
+    return DatabaseUnsafeAfterFork(
+        f"This process was forked while another thread used {path}: SQLite's state is unusable here.",
+        path=path,
+        remedy="start worker processes with the spawn method, or fork while the database is idle.",
+    )
+
+
+def would_wait(path: str) -> WouldWait:
+    remedy = "ask again on a thread, with the look-up that waits."
+    return WouldWait(f"{path} is locked, or not open yet.", path=path, remedy=remedy)
 
 
 def read_only(path: str, *, writable: bool) -> DatabaseReadOnly:
