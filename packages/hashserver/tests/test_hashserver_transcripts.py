@@ -109,9 +109,7 @@ def test_every_exchange_is_as_recorded_or_differs_as_listed(name, tmp_path):
             if exchange.id in DEVIATIONS:
                 found = _deviates(exchange, answer)
             else:
-                found = differences(
-                    exchange.response, answer, headers=HEADERS if answer.status < 300 else ()
-                )
+                found = differences(exchange.response, answer, headers=HEADERS if answer.status < 300 else ())
             if found:
                 wrong[exchange.id] = found
     assert wrong == {}, json.dumps(wrong, indent=1)

@@ -64,8 +64,7 @@ _made: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 def check_clients_allowed() -> None:
-    """Raise SeamlessClosed after `seamless.close()`, RemoteClientsForbidden in a worker process."""
-    ensure_open("remote clients")
+    """Raise RemoteClientsForbidden in a worker process."""
     if is_worker() and not clients_allowed_in_worker():
         raise RemoteClientsForbidden(
             "Remote clients are not available in child processes: this process is a worker.",
@@ -82,6 +81,7 @@ class Client:
     """The names under which the service may identify itself."""
 
     def __init__(self, readonly: bool) -> None:
+        ensure_open("remote clients")  # only here: what is pending when Seamless closes is still uploaded
         check_clients_allowed()
         self.readonly = bool(readonly)
         self.url: str | None = None

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import threading
 
+from seamless.errors import ResultConflict
+
 from .first_found import first_found
 from .insert_group import InsertGroup, ResultRow
 
@@ -164,10 +166,16 @@ class RemoteResultCache:
         """Forget the result in every writable database. Raises ResultConflict."""
         if not self._writers:
             self._unsaved.contest(transformation, result)
-        for writer in self._writers:
-            writer.contest_sync(transformation, result)
         with self._lock:
             self._remembered.pop(transformation.bytes(), None)
+        for writer in self._writers:
+            try:
+                writer.contest_sync(transformation, result)
+            except ResultConflict as exc:
+                raise ResultConflict(
+                    f"cannot contest result {result} of transformation {transformation}: the stored result is "
+                    f"{self.get(transformation)}. Look it up again, and contest that one."
+                ) from exc
 
     def flush(self) -> None:
         """Rows were acknowledged when `put` returned; buffers are now."""

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
         def length_many_sync(self, checksums: Sequence[Checksum]) -> list[int | None]: ...
 
+        def download_sync(
+            self, checksum: Checksum, to_path: str, progress: Callable[[int, int | None], None] | None
+        ) -> bool: ...
+
     class FileWriter(BufferWriter, Protocol):
         """What the store needs of a client to write; `BufferClient` offers it."""
 
@@ -168,6 +172,29 @@ class RemoteBufferStore:
             found.update(zip(missing, answers, strict=True))
         return [found[checksum] for checksum in checksums]
 
+    def download(
+        self, checksum: Checksum, path: str, progress: Callable[[int], object] | None = None
+    ) -> bool:
+        """Write the buffer into a file, which is whole and true or as it was; False when nobody has it.
+
+        In constant memory. progress: called with the number of bytes that came.
+        """
+        pending = self._queue.pending(checksum.bytes())
+        if pending is not None:
+            pending.save(path)
+            return True
+        (done,) = first_found(
+            self._readers,
+            [checksum],
+            lambda client, asked: [client.download_sync(asked[0], path, _steps(progress)) or None],
+        )
+        if not done and self._folders:
+            buffer = self.get(checksum)
+            if buffer is not None:
+                buffer.save(path)
+                done = True
+        return done is True
+
     # Writing
 
     def put(self, buffer: Buffer) -> None:
@@ -225,6 +252,20 @@ class RemoteBufferStore:
     def close(self) -> None:
         """Flush. What is stored can still be read: steps that have finished may need it."""
         self._queue.close()
+
+
+def _steps(progress: Callable[[int], object] | None) -> Callable[[int, int | None], None] | None:
+    """Turn what takes steps into what takes the sum so far."""
+    if progress is None:
+        return None
+    so_far = 0
+
+    def note(received: int, total: int | None) -> None:
+        nonlocal so_far
+        progress(received - so_far)
+        so_far = received
+
+    return note
 
 
 def _digest_of(file: IO[bytes]) -> bytes:

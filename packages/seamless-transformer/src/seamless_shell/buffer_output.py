@@ -37,6 +37,8 @@ def write_buffer(
 
     progress: called with the number of bytes of the buffer. Raises OSError, ShellError and StoreError.
     """
+    if form is None and destination.download(digest, path, progress):
+        return
     replace_file(
         path,
         lambda fd: copy_buffer(destination, digest, form, lambda piece: write_all(fd, [piece]), progress),
@@ -129,6 +131,10 @@ def _pieces(destination: Destination, digest: bytes, length: int) -> Iterator[by
         if content is None:
             raise ShellError(f"The buffer {digest.hex()} is not in {destination.name!r} any more")
         yield content
+        return
+    streamed = destination.pieces(digest)
+    if streamed is not None:
+        yield from streamed
         return
     places = [(directory.form_path(digest, form), form) for _, form in FORMS]
     path, form = next(place for place in places if os.path.exists(place[0]))

@@ -116,6 +116,7 @@ def download_files(
     for folder in folders:
         os.makedirs(folder or ".", exist_ok=True)
         sweep_temporaries(folder)
+    destination.expect([file.digest for file in new])
     with byte_progress("Download", n_bytes, quiet=messages.verbosity < 0) as progress:
         for file in new:
             _fetch(file, destination, options, progress.advance)

@@ -125,9 +125,7 @@ def upload_items(
     _store(new_files, destination, options, messages, copied=repaired)
     destination.directory.publish(new_indices)
     if options.durable:
-        from seamless_store.file_intake import sync_stored
-
-        sync_stored(destination.directory, [digest for digest in digests if digest not in set(missing)])
+        destination.sync_stored([digest for digest in digests if digest not in set(missing)])
     _write_sidecars(items, durable=options.durable)
 
 
@@ -161,7 +159,6 @@ def _store(
 ) -> None:
     from seamless_command.progress import byte_progress
     from seamless_store.errors import LinkRefused
-    from seamless_store.file_intake import publish_files
 
     linked = [] if options.link is None else [file for file in files if file.digest not in copied]
     if linked:
@@ -179,10 +176,8 @@ def _store(
     with byte_progress(
         "Upload", sum(file.key[2] for file in files), quiet=messages.verbosity < 0
     ) as progress:
-        publish_files(
-            destination.directory,
-            [(file.digest, file.path, file.compression) for file in files],
-            progress=progress.advance,
+        destination.publish_files(
+            [(file.digest, file.path, file.compression) for file in files], progress.advance
         )
 
 
