@@ -6,9 +6,8 @@ import errno
 import os
 
 from seamless_command.errors import ShellError
+from seamless_command.raw_output import write_all
 from seamless_command.temporary_files import discard, replace_file, temporary_path
-
-from .live_output import write_all
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -117,9 +117,8 @@ def _run(given: GivenTransformation, scope: Scope, options: argparse.Namespace, 
 
     from seamless.errors import CacheMissError, StepError
     from seamless_command.errors import ShellError
+    from seamless_command.step_interrupt import InterruptOnRequest, standard_output_kept_clean
     from seamless_transformer.stored_step import look_up, run_transformation
-
-    from .step_interrupt import InterruptOnRequest, standard_output_kept_clean
 
     active = scope.active
     result = look_up(given.checksum, active)
@@ -206,8 +205,7 @@ def _stored_dictionary(checksum: Checksum, scope: Scope) -> dict[str, Any]:  # A
 
 def _output(*, shown: bool) -> StepOutput:
     from seamless.step import StepOutput
-
-    from .live_output import write_all
+    from seamless_command.raw_output import write_all
 
     if not shown:
         return StepOutput(stdout=_drop, stderr=_drop)
