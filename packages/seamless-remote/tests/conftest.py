@@ -1,26 +1,68 @@
-"""Fakes for the tests of the ports."""
+"""Clients whose keepalive thread and connections end with the test, and small servers."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
+import seamless.lifecycle
+from seamless_remote import buffer_remote, database_remote, launched, retrying
+from seamless_remote.buffer_client import BufferClient
+from seamless_remote.client import close_all_clients
+from seamless_remote.database_client import DatabaseClient
+from seamless_remote.testing.fake_services import FakeDatabase, FakeHashserver
 
-_spec = importlib.util.spec_from_file_location("fake_servers", Path(__file__).with_name("fake_servers.py"))
-assert _spec is not None
-assert _spec.loader is not None
-fake_servers = importlib.util.module_from_spec(_spec)
-sys.modules["fake_servers"] = fake_servers
-_spec.loader.exec_module(fake_servers)
+
+@pytest.fixture(autouse=True)
+def _own_clients() -> Iterator[None]:
+    yield
+    close_all_clients()
+    launched.set_launcher(None)
+    launched.set_selection(None)
+    for module in (buffer_remote, database_remote):
+        module.deactivate()
+        module._extern_clients.clear()
+        module._launched_clients.clear()
+    seamless.lifecycle.set_is_worker(False)
 
 
 @pytest.fixture
-def server():
-    return fake_servers.FakeBufferServer()
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    monkeypatch.setattr(retrying, "FIRST_WAIT_S", 0.0)
 
 
 @pytest.fixture
-def database():
-    return fake_servers.FakeDatabase()
+def hashserver() -> Iterator[Callable[..., FakeHashserver]]:
+    """Return a function that starts a small hashserver: capabilities as arguments, none: an earlier one."""
+    with ExitStack() as stack:
+        yield lambda *names: stack.enter_context(FakeHashserver(capabilities=names or None))
+
+
+@pytest.fixture
+def database() -> Iterator[Callable[..., FakeDatabase]]:
+    """Return a function that starts a small database: capabilities as arguments, none: an earlier one."""
+    with ExitStack() as stack:
+        yield lambda *names: stack.enter_context(FakeDatabase(capabilities=names or None))
+
+
+@pytest.fixture
+def buffer_client() -> Callable[..., BufferClient]:
+    def make(url: str | None, *, readonly: bool = False, directory: str | None = None) -> BufferClient:
+        client = BufferClient(readonly)
+        client.url = url
+        client.directory = directory
+        return client
+
+    return make
+
+
+@pytest.fixture
+def database_client() -> Callable[..., DatabaseClient]:
+    def make(url: str, *, readonly: bool = False) -> DatabaseClient:
+        client = DatabaseClient(readonly)
+        client.url = url
+        return client
+
+    return make

@@ -6,7 +6,6 @@ import os
 import threading
 
 import pytest
-from fake_servers import FakeBufferServer, FakeDatabase
 from seamless import Buffer, Checksum
 from seamless.buffer_cache import get_buffer_cache
 from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract
@@ -15,6 +14,7 @@ from seamless_remote.errors import ServiceUnreachable
 from seamless_remote.first_found import first_found
 from seamless_remote.remote_results import RemoteResultCache
 from seamless_remote.remote_store import RemoteBufferStore
+from seamless_remote.testing.clients_in_memory import BufferServerInMemory, DatabaseInMemory
 from seamless_remote.upload_queue import UploadFailed, UploadQueue
 
 
@@ -29,6 +29,16 @@ def checksum_of(text: str) -> Checksum:
 
 
 TF, RESULT, OTHER = checksum_of("tf"), checksum_of("result"), checksum_of("other")
+
+
+@pytest.fixture
+def server():
+    return BufferServerInMemory()
+
+
+@pytest.fixture
+def database():
+    return DatabaseInMemory()
 
 
 @pytest.fixture
@@ -69,7 +79,7 @@ class TestResultsThatNoDatabaseTakes(ResultCacheContract):
 
 
 def test_readers_are_asked_in_order_and_only_for_what_is_missing(server):
-    second = FakeBufferServer()
+    second = BufferServerInMemory()
     one, two = buffer_of("one"), buffer_of("two")
     server.write_many_sync([one])
     second.write_many_sync([one, two])
@@ -80,7 +90,7 @@ def test_readers_are_asked_in_order_and_only_for_what_is_missing(server):
 
 
 def test_a_reader_that_is_gone_is_passed_over_if_another_has_the_buffer(server):
-    dead = FakeBufferServer()
+    dead = BufferServerInMemory()
     dead.fail()
     server.write_many_sync([buffer_of("one")])
     store = RemoteBufferStore(readers=[dead, server])
@@ -88,7 +98,7 @@ def test_a_reader_that_is_gone_is_passed_over_if_another_has_the_buffer(server):
 
 
 def test_nobody_can_tell_whether_a_buffer_is_absent_while_a_reader_is_gone(server):
-    dead = FakeBufferServer()
+    dead = BufferServerInMemory()
     dead.fail()
     store = RemoteBufferStore(readers=[dead, server])
     with pytest.raises(ServiceUnreachable):
@@ -191,7 +201,7 @@ def test_the_result_of_another_process_stands_and_the_disagreement_is_said(resul
 
 
 def test_the_first_database_decides_and_the_others_follow(store, database):
-    second = FakeDatabase()
+    second = DatabaseInMemory()
     database.results[TF] = OTHER
     results = RemoteResultCache(store, readers=[database, second], writers=[database, second])
     assert results.put(TF, RESULT, record={"of": "the loser"}) == OTHER

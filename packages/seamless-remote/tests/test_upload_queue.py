@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seamless import Buffer
 from seamless_remote import upload_queue
+from seamless_remote.testing.clients_in_memory import BufferServerInMemory
 from seamless_remote.upload_queue import UploadFailed, UploadQueue
 
 
@@ -29,6 +30,11 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, "it did not happen in time"
         time.sleep(0.002)
+
+
+@pytest.fixture
+def server():
+    return BufferServerInMemory()
 
 
 @pytest.fixture
@@ -73,9 +79,7 @@ def test_a_large_batch_asks_first_and_sends_only_what_is_lacking(queue, server):
 
 
 def test_every_server_gets_every_buffer(server):
-    from fake_servers import FakeBufferServer
-
-    other = FakeBufferServer()
+    other = BufferServerInMemory()
     queue = UploadQueue([server, other], delay_s=30)
     queue.put([buffer_of("for both")])
     queue.close()
@@ -84,9 +88,7 @@ def test_every_server_gets_every_buffer(server):
 
 @pytest.mark.invariant("I-170")
 def test_a_buffer_that_one_server_lacks_is_kept_although_the_other_has_it(server):
-    from fake_servers import FakeBufferServer
-
-    other = FakeBufferServer()
+    other = BufferServerInMemory()
     other.fail()
     queue = UploadQueue([server, other], delay_s=30)
     queue.put([buffer_of("for both")])
@@ -233,9 +235,7 @@ def test_many_threads_lose_nothing(server):
 @pytest.mark.invariant("I-170")
 @given(steps=st.lists(st.sampled_from(["put", "fail", "refuse", "heal", "flush"]), max_size=40))
 def test_a_buffer_is_pending_or_acknowledged_whatever_fails(steps):
-    from fake_servers import FakeBufferServer
-
-    server = FakeBufferServer()
+    server = BufferServerInMemory()
     queue = UploadQueue([server], delay_s=30, max_pending_items=5)
     taken: list[Buffer] = []
     for number, step in enumerate(steps):

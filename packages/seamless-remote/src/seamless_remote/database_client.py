@@ -12,6 +12,7 @@ import threading
 from seamless.checksum import Checksum, is_checksum_text
 
 from .background import run_blocking
+from .bulk import call_each
 from .client import Client
 from .errors import AnswerDamaged, CapabilityMissing, RequestFailed
 from .http_message import PartsBody
@@ -119,8 +120,9 @@ class DatabaseClient(Client):
         return results
 
     def _one_by_one(self, tf_checksums: Sequence[Checksum | str]) -> list[Checksum | None]:
-        found = {_hex(checksum): None for checksum in tf_checksums}
-        results = {text: self.get_transformation_result_sync(text) for text in found}
+        asked = list(dict.fromkeys(_hex(checksum) for checksum in tf_checksums))
+        found = call_each(self.get_transformation_result_sync, asked)
+        results = dict(zip(asked, found, strict=True))
         return [results[_hex(checksum)] for checksum in tf_checksums]
 
     def get_rev_transformations_sync(self, result_checksum: Checksum | str) -> list[Checksum] | None:
@@ -287,7 +289,7 @@ class DatabaseClient(Client):
     ) -> list[Checksum]:
         """Do as `insert_sync` for many rows, in one transaction per 10,000 where the server can."""
         if len(rows) < 2 or not self.can("transformation_insert_many"):
-            return [self.insert_sync(*row) for row in rows]
+            return call_each(lambda row: self.insert_sync(*row), rows)
         standing: list[Checksum] = []
         for start in range(0, len(rows), MANY):
             sent = [[_hex(tf), _hex(result), record] for tf, result, record in rows[start : start + MANY]]

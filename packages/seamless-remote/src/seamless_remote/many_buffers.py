@@ -11,6 +11,7 @@ import hashlib
 
 from seamless.buffer import Buffer
 
+from .bulk import call_each
 from .http_message import ExchangeFailed, PartsBody
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
@@ -97,7 +98,7 @@ def _exactly(response: Response, n_bytes: int) -> bytes:
 
 
 def _each(client: BufferClient, checksums: Sequence[Checksum]) -> list[Buffer | None]:
-    return [client.get_sync(checksum) for checksum in checksums]
+    return call_each(client.get_sync, checksums)
 
 
 def write_many(client: BufferClient, buffers: Sequence[Buffer]) -> None:
@@ -118,8 +119,7 @@ def write_many(client: BufferClient, buffers: Sequence[Buffer]) -> None:
             size += len(buffer) + 40
         if batch:
             _put_batch(client, batch)
-    for buffer in alone:
-        client.write_sync(buffer.get_checksum(), buffer)
+    call_each(lambda buffer: client.write_sync(buffer.get_checksum(), buffer), alone)
 
 
 def _put_batch(client: BufferClient, buffers: Sequence[Buffer]) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from seamless.active import ActiveSet
 
-from . import buffer_remote, database_remote
-from .buffer_folder import BufferFolder
-from .errors import ForwardedClientsInvalid
+from . import database_remote
+from .active_store import store_of_active_clients
 from .forwarding import set_remote_clients_from_environment
 from .remote_results import RemoteResultCache
-from .remote_store import RemoteBufferStore
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
@@ -31,19 +29,8 @@ def make_remote_set(*, stage: str | None = None, substage: str | None = None) ->
 
     Asks no server. Raises ForwardedClientsInvalid when no client is active.
     """
-    buffers = buffer_remote.active_clients()
     databases = database_remote.active_clients()
-    if not buffers.read and not databases.read:
-        raise ForwardedClientsInvalid(
-            "no client of a hashserver or a database is in use.",
-            remedy="name the address of each service, in the field `remote_url`.",
-        )
-    servers = [client for client in buffers.read if client.url is not None or client.directory is None]
-    store = RemoteBufferStore(
-        folders=[BufferFolder(client.directory) for client in buffers.read if client.directory is not None],
-        readers=servers,
-        writers=buffers.write,
-    )
+    store, where = store_of_active_clients()
     results: ResultCache
     if databases.read:
         cache = RemoteResultCache(store, readers=databases.read, writers=databases.write)
@@ -56,7 +43,7 @@ def make_remote_set(*, stage: str | None = None, substage: str | None = None) ->
         buffers=store,
         results=results,
         persistent=store.writable,
-        location=_location(buffers.read, databases.read, buffers_saved=store.writable, results_saved=saved),
+        location=f"{where}; {_results(databases.read, saved=saved)}",
         stage=stage,
         substage=substage,
     )
@@ -77,17 +64,7 @@ def remote_set_from_environment(
     return make_remote_set(stage=stage, substage=substage)
 
 
-def _location(
-    buffers: Iterable[Client], databases: Iterable[Client], *, buffers_saved: bool, results_saved: bool
-) -> str:
-    """Say in words where buffers and results are."""
-    return (
-        f"buffers: {_places(buffers)}{'' if buffers_saved else ' (read-only)'}; "
-        f"results: {_places(databases) or 'memory'}{'' if results_saved or not _places(databases) else ' (read-only)'}"
-    )
-
-
-def _places(clients: Iterable[Client]) -> str:
-    return ", ".join(
-        str(client.url or getattr(client, "directory", "") or "not launched") for client in clients
-    )
+def _results(databases: Iterable[Client], *, saved: bool) -> str:
+    """Say in words where results are."""
+    places = ", ".join(str(client.url or "a database that is not launched") for client in databases)
+    return f"results: {places}{'' if saved else ' (read-only)'}" if places else "results: memory"

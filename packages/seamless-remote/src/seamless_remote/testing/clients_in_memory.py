@@ -8,12 +8,13 @@ from typing import Any
 
 from seamless import Buffer, Checksum
 from seamless.errors import FileChanged, ResultConflict
+
 from seamless_remote.errors import RequestFailed, ServiceUnreachable
 
-__all__ = ("FakeBufferServer", "FakeDatabase")
+__all__ = ("BufferServerInMemory", "DatabaseInMemory")
 
 
-class FakeBufferServer:
+class BufferServerInMemory:
     """A client of a buffer server; `failing` makes what each request raises, or None."""
 
     url = "http://fake:1"
@@ -90,7 +91,7 @@ class FakeBufferServer:
         self._request("promise", 1)
 
 
-class FakeDatabase:
+class DatabaseInMemory:
     """A client of a database server; `before_insert` is called when rows arrive."""
 
     url = "http://fake:2"
