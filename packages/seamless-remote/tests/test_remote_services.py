@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
-import apsw
 import pytest
 from seamless import Buffer
 from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract
@@ -19,83 +15,11 @@ from seamless_remote import buffer_remote, database_remote
 from seamless_remote.remote_set import make_remote_set
 from seamless_service.testing.service_process import ServiceProcess
 
-SCRIPTS = Path(sys.executable).parent
 TOKEN = "a-secret-that-only-the-test-knows"
 
 
-class Services:
-    """A hashserver and a database in a folder of their own."""
-
-    def __init__(self, folder: Path, *, token: str | None = None) -> None:
-        self.folder = folder
-        self.buffers_path = folder / "buffers"
-        self.database_path = folder / "seamless.db"
-        self.buffers_path.mkdir(parents=True)
-        state = folder / "state"
-        python = sys.executable
-        self.hashserver = ServiceProcess(
-            [python, "-m", "hashserver", str(self.buffers_path), "--writable"], state, key="hs", token=token
-        )
-        self.database = ServiceProcess(
-            [python, "-m", "seamless_database", str(self.database_path), "--writable"],
-            state,
-            key="db",
-            token=token,
-        )
-
-    def start(self) -> Services:
-        self.hashserver.start()
-        try:
-            self.database.start()
-        except BaseException:
-            self.hashserver.kill()
-            raise
-        return self
-
-    def stop(self) -> None:
-        try:
-            self.hashserver.stop()
-        finally:
-            self.database.stop()
-
-    def clients(self, *, readonly: bool = False, database: bool = True) -> str:
-        def entry(service: ServiceProcess) -> dict[str, object]:
-            fields: dict[str, object] = {"readonly": readonly, "remote_url": service.url}
-            if service.token is not None:
-                fields["token_file"] = str(service.token_path)
-            return fields
-
-        return json.dumps(
-            {"buffer": [entry(self.hashserver)], "database": [entry(self.database)] if database else []}
-        )
-
-    def rows(self, query: str) -> list[tuple[object, ...]]:
-        connection = apsw.Connection(str(self.database_path))
-        try:
-            return list(connection.execute(query))
-        finally:
-            connection.close()
-
-    def missing_buffers(self) -> list[str]:
-        """Return what rows name and the hashserver's directory lacks, or holds damaged."""
-        missing = []
-        for tf, result in self.rows("select checksum, result from transformation"):
-            for name in (str(tf), str(result)):
-                path = self.buffers_path / name[:2] / name
-                if not path.exists() or Buffer(path.read_bytes()).get_checksum().hex() != name:
-                    missing.append(name)
-        return missing
-
-
 @pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    services = Services(tmp_path / "services").start()
-    yield services
-    services.stop()
-
-
-@pytest.fixture
-def active(services: Services):
+def active(services):
     buffer_remote.define_extern_client("hs", "hashserver", url=services.hashserver.url, readonly=False)
     database_remote.define_extern_client("db", "database", url=services.database.url, readonly=False)
     buffer_remote.activate(no_main=True, extern_clients=["hs"])
@@ -170,13 +94,10 @@ def test_what_is_pending_when_the_program_ends_is_uploaded(services):
     assert (services.buffers_path / checksum[:2] / checksum).read_bytes() == b"at the last moment"
 
 
-def test_servers_with_tokens_are_used_by_their_token_files(tmp_path):
-    services = Services(tmp_path / "services", token=TOKEN).start()
-    try:
-        assert run(STEP, services.clients(), "2") == ("[0, 2] 2\n", "")
-        assert run(STEP, services.clients(), "2") == ("[0, 2] 0\n", "")
-    finally:
-        services.stop()
+def test_servers_with_tokens_are_used_by_their_token_files(make_services):
+    services = make_services(token=TOKEN)
+    assert run(STEP, services.clients(), "2") == ("[0, 2] 2\n", "")
+    assert run(STEP, services.clients(), "2") == ("[0, 2] 0\n", "")
 
 
 def test_a_hashserver_alone_keeps_buffers_and_results_stay_in_memory(services):
@@ -350,38 +271,6 @@ def test_a_server_that_comes_back_is_used_again(services):
 
 
 # Commands
-
-
-class Shell:
-    def __init__(self, folder: Path, clients: str) -> None:
-        self.folder = folder
-        self.folder.mkdir()
-        self.environment = {
-            **os.environ,
-            "PATH": os.pathsep.join([str(SCRIPTS), "/usr/local/bin", "/usr/bin", "/bin"]),
-            "SEAMLESS_REMOTE_CLIENTS": clients,
-        }
-
-    def run(self, *argv: str, **options: object) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
-            argv,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            timeout=50,
-            check=False,
-            **options,
-        )
-
-    def answer(self, *argv: str) -> bytes:
-        done = self.run(*argv)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-
-@pytest.fixture
-def shell(tmp_path: Path, services: Services) -> Shell:
-    return Shell(tmp_path / "proj", services.clients())
 
 
 def test_seamless_run_runs_a_command_once_for_all_who_share_the_services(shell, services, tmp_path):

@@ -31,6 +31,7 @@ __all__ = (
     "deliver",
     "deliver_bytes",
     "explain_services",
+    "open_buffers",
     "require_cluster",
     "wanted_checksum",
 )
@@ -94,6 +95,17 @@ def require_cluster(scope: Scope, action: str) -> None:
             f"Cannot {action} without a cluster defined",
             hint="export SEAMLESS_CACHE=/path/to/cache, or name services in SEAMLESS_REMOTE_CLIENTS",
         )
+
+
+def open_buffers(scope: Scope) -> tuple[BufferStore, str]:
+    """Return where buffers are, and how to call it; services are asked for buffers only."""
+    if not scope.has_services:
+        return scope.active.buffers, scope.active.location
+    from .active_store import store_of_active_clients
+    from .forwarding import set_remote_clients_from_environment
+
+    set_remote_clients_from_environment()
+    return store_of_active_clients()
 
 
 def explain_services(action: Callable[[], int]) -> int:

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fingertip(options: argparse.Namespace, messages: Messages) -> int:
     from seamless_command.scope import scope_of
 
-    from .buffer_command import deliver, deliver_bytes, require_cluster, wanted_checksum
+    from .buffer_command import deliver, deliver_bytes, open_buffers, require_cluster, wanted_checksum
 
     messages.verbosity = 2 if options.debug else int(options.verbose)
     checksum = wanted_checksum(options.checksum)
@@ -46,11 +46,12 @@ def _fingertip(options: argparse.Namespace, messages: Messages) -> int:
     if content is not None:
         deliver_bytes((content,), options.output)
         return 0
-    active = scope.active
+    store, location = open_buffers(scope)
+    messages.say(1, f"looking for {checksum} in {location}")
+    if deliver(checksum, store, options.output, messages):
+        return 0
     try:
-        messages.say(1, f"looking for {checksum} in {active.location}")
-        if not deliver(checksum, active.buffers, options.output, messages):
-            deliver_bytes(_computed_again(checksum, active, messages).parts, options.output)
+        deliver_bytes(_computed_again(checksum, scope.active, messages).parts, options.output)
         return 0
     finally:
         from seamless.lifecycle import close

@@ -8,9 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seamless.checksum import Checksum
-    from seamless.ports import BufferStore
     from seamless_command.messages import Messages
-    from seamless_command.scope import Scope
 
 __all__ = ("main",)
 
@@ -31,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _resolve(options: argparse.Namespace, messages: Messages) -> int:
     from seamless_command.scope import scope_of
 
-    from .buffer_command import deliver, deliver_bytes, require_cluster, wanted_checksum
+    from .buffer_command import deliver, deliver_bytes, open_buffers, require_cluster, wanted_checksum
 
     messages.verbosity = 2 if options.debug else int(options.verbose)
     checksum = wanted_checksum(options.checksum)
@@ -41,23 +39,12 @@ def _resolve(options: argparse.Namespace, messages: Messages) -> int:
     if content is not None:
         deliver_bytes((content,), options.output)
         return 0
-    store, location = _store(scope)
+    store, location = open_buffers(scope)
     messages.say(1, f"looking for {checksum} in {location}")
     if deliver(checksum, store, options.output, messages):
         return 0
     _deliver_trivial(checksum, options.output, location)
     return 0
-
-
-def _store(scope: Scope) -> tuple[BufferStore, str]:
-    """Return where buffers are, and how to call it; services are asked for buffers only."""
-    if not scope.has_services:
-        return scope.active.buffers, scope.active.location
-    from .active_store import store_of_active_clients
-    from .forwarding import set_remote_clients_from_environment
-
-    set_remote_clients_from_environment()
-    return store_of_active_clients()
 
 
 def _deliver_trivial(checksum: Checksum, output: str | None, location: str) -> None:

@@ -80,7 +80,7 @@ class BufferServerInMemory:
             from seamless_store.errors import CompressedStreamInvalid
 
             try:
-                content = b"".join(decompressed(form, [content], name=path))
+                content = b"".join(decompressed("gz" if form == "gz" else "zst", [content], name=path))
             except CompressedStreamInvalid:
                 content = b"no"
         if Buffer(content).get_checksum() != checksum:
