@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import random
 import sys
 import time
@@ -61,7 +62,7 @@ async def _client(url: str, seed: int, n_rounds: int, stored: dict[str, int]) ->
         for _ in range(n_rounds):
             content = _content(rng)
             name = _cs(content)
-            async with session.put(f"{url}/{name}", data=content) as answer:
+            async with session.put(f"{url}/{name}", data=io.BytesIO(content)) as answer:
                 assert answer.status in (200, 201, 202), (answer.status, await answer.text())
             stored[name] = len(content)
             async with session.get(f"{url}/{name}") as answer:
@@ -106,7 +107,7 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path, seed):
             async with aiohttp.ClientSession() as session:
                 while True:
                     content = own.randbytes(own.choice((10, 1_000, 70_000, 2_000_000)))
-                    async with session.put(f"{url}/{_cs(content)}", data=content) as answer:
+                    async with session.put(f"{url}/{_cs(content)}", data=io.BytesIO(content)) as answer:
                         if answer.status == 200:
                             acknowledged.add(_cs(content))
 
@@ -177,7 +178,7 @@ def test_slow_and_vanishing_clients_delay_nobody(tmp_path):
 
     async def scenario(service: ServiceProcess) -> float:
         async with aiohttp.ClientSession() as session:
-            async with session.put(f"{service.url}/{name}", data=large) as answer:
+            async with session.put(f"{service.url}/{name}", data=io.BytesIO(large)) as answer:
                 assert answer.status == 200
             pests = [asyncio.create_task(slow_reader(service.port)) for _ in range(40)]
             pests += [asyncio.create_task(slow_writer(service.port, number)) for number in range(40)]

@@ -195,8 +195,8 @@ class _Request(web.BaseRequest):
         return cls(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
     async def _prepare_hook(self, answer: web.StreamResponse) -> None:
-        for name, value in self.get(ANSWER_HEADERS, {}).items():
-            answer.headers[name] = value
+        if ANSWER_HEADERS in self._state:
+            answer.headers.update(self[ANSWER_HEADERS])
 
 
 def _path_of(target: str) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 __all__ = ("CONTENT_TYPE", "Metrics")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SECONDS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+_BUCKETS_S = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
 
 
 class Metrics:
@@ -18,14 +24,9 @@ class Metrics:
     def __init__(self, service: str) -> None:
         self._prefix = f"seamless_{service.replace('-', '_')}"
         self._registry = CollectorRegistry()
-        self._requests = self.counter("requests", "Requests answered", "method", "status")
-        self._by_outcome: dict[tuple[str, int], Counter] = {}
-        self._seconds = Histogram(
-            f"{self._prefix}_request_seconds",
-            "Time from a request's headers to the end of its answer",
-            registry=self._registry,
-            buckets=_SECONDS,
-        )
+        self._requests = _Requests(self._prefix)
+        self._registry.register(self._requests)
+        self.answered = self._requests.answered
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a new counter; `inc()` it, after `labels()` if it has any."""
@@ -38,22 +39,38 @@ class Metrics:
             gauge.set_function(read)
         return gauge
 
-    def answered(self, method: str, status: int, seconds: float) -> None:
-        """Count one request."""
-        counter = self._by_outcome.get((method, status))
-        if counter is None:
-            known = (
-                method if method in _METHODS else "OTHER"
-            )  # a client must not make as many rows as it likes
-            counter = self._requests.labels(known, str(status))
-            if known == method:
-                self._by_outcome[method, status] = counter
-        counter.inc()
-        self._seconds.observe(seconds)
-
     def text(self) -> bytes:
         """Return all values, in Prometheus text format 0.0.4."""
         return generate_latest(self._registry)
 
 
-_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
+class _Requests(Collector):
+    """Counts requests in plain numbers, on the event loop's thread: the library's own counters cost 8 us a request."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._by_outcome: dict[tuple[str, int], int] = defaultdict(int)
+        self._by_bucket = [0] * (len(_BUCKETS_S) + 1)
+        self._sum_s = 0.0
+
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        """Count one request. A method that HTTP does not know counts as OTHER."""
+        self._by_outcome[method if method in _METHODS else "OTHER", status] += 1
+        self._by_bucket[bisect_left(_BUCKETS_S, seconds)] += 1
+        self._sum_s += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            f"{self._prefix}_requests", "Requests answered", labels=["method", "status"]
+        )
+        for (method, status), n_requests in sorted(self._by_outcome.items()):
+            requests.add_metric([method, str(status)], n_requests)
+        yield requests
+        buckets, total = [], 0
+        for limit, n_requests in zip([*map(str, _BUCKETS_S), "+Inf"], self._by_bucket, strict=True):
+            total += n_requests
+            buckets.append((limit, float(total)))
+        text = "Time from a request's headers to the end of its answer"
+        yield HistogramMetricFamily(
+            f"{self._prefix}_request_seconds", text, buckets=buckets, sum_value=self._sum_s
+        )
