@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
+import random
 import threading
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from seamless.checksum import Checksum
 from seamless.errors import FileChanged, SeamlessClosed
 from seamless_remote import errors, keepalive
 from seamless_remote.buffer_client import BufferClient
+from seamless_remote.bulk import call_each
 from seamless_remote.client import close_all_clients
 from seamless_remote.testing.raw_server import RawServer, answer
 
@@ -311,6 +314,39 @@ def test_answer_that_breaks_off_is_fetched_again(buffer_client, no_waits):
         assert buffer_client(server.url).get_sync(name(content)).content == content
 
 
+@pytest.mark.invariant("I-169")
+def test_threads_that_share_a_client_get_their_own_answers_whatever_connections_do(buffer_client, no_waits):
+    contents = [os.urandom(100 + 5000 * number) for number in range(20)]
+    by_target = {f"/{name(content).hex()}".encode(): content for content in contents}
+    chance = random.Random(1)
+
+    def unreliable(peer) -> None:
+        while head := peer.head():
+            target = head.split()[1]
+            whole = answer(b"OK" if target == b"/healthcheck" else by_target[target])
+            what_happens = chance.random()
+            if what_happens < 0.05:
+                peer.reset()
+                return
+            if what_happens < 0.1:
+                peer.send(whole[: len(whole) // 2])
+                return
+            peer.send(whole)
+            if what_happens < 0.2:
+                return
+
+    def fetch(number: int) -> bool:
+        content = contents[number % len(contents)]
+        for _ in range(20):  # five attempts can all fail when every tenth does
+            with contextlib.suppress(errors.TransportError):
+                return client.get_sync(name(content)).content == content
+        return False
+
+    with RawServer(unreliable) as server:
+        client = buffer_client(server.url)
+        assert call_each(fetch, range(400), width=8) == [True] * 400
+
+
 @pytest.mark.provokes("ServiceUnreachable")
 @pytest.mark.invariant("I-161")
 def test_server_that_is_gone_is_tried_five_times_and_named(client: BufferClient, server, no_waits):
@@ -327,7 +363,7 @@ def test_server_that_is_gone_is_tried_five_times_and_named(client: BufferClient,
     assert (failure.value.service, failure.value.url) == ("hashserver", server.url)
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 500, 503])
+@pytest.mark.parametrize("status", [307, 400, 403, 404, 409, 413, 500, 503])
 @pytest.mark.provokes("RequestFailed")
 @pytest.mark.invariant("I-162")
 def test_error_status_is_reported_at_once_and_not_tried_again(client: BufferClient, server, status: int):

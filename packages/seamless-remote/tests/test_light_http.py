@@ -9,6 +9,8 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from seamless_remote.errors import ClientMisconfigured
 from seamless_remote.http_message import (
     Endpoint,
@@ -387,6 +389,31 @@ def test_header_cannot_smuggle():
 def test_repeated_headers_are_joined():
     head = parse_head(b"HTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\ncontent-length: 0")
     assert head.headers["a"] == "1, 2"
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda data: b"HTTP/1.1 200 OK\r\n" + data))
+def test_any_bytes_are_a_head_or_damaged(data: bytes):
+    try:
+        kind = str(parse_head(data).status).zfill(3)
+    except ExchangeFailed as exc:
+        kind = exc.kind
+    assert kind == "damaged" or (len(kind) == 3 and kind.isdigit())
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_answer_that_is_cut_anywhere_is_never_taken_for_a_shorter_one(framing: str):
+    whole = {
+        "length": answer(b"hello"),
+        "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+    }[framing]
+    with RawServer(*(once(whole[:end]) for end in range(len(whole)))) as server:
+        client = LightClient(server.url)
+        kinds = set()
+        for _ in range(len(whole)):
+            with pytest.raises(ExchangeFailed) as failure:
+                get(client)
+            kinds.add(failure.value.kind)
+        assert kinds <= {"reset", "truncated"}
 
 
 @pytest.mark.invariant("I-158")

@@ -25,20 +25,29 @@ from .ranges import RangeMalformed, RangeNotSatisfiable, ranges_of
 from .served import Served
 from .store_failures import damage_answer, refusal_of
 
-__all__ = ("download",)
+__all__ = ("download", "quick_download")
 
 LOOK_AGAIN_S = 5.0  # how often a waiting reader looks itself: another server may store the buffer
 LOCK_POLL_S = 1.0
 _TYPE = "Content-Type: application/octet-stream\r\n"
 
 
+def quick_download(served: Served, request: web.BaseRequest, digest: bytes) -> QuickAnswer | None:
+    """Answer GET or HEAD of a buffer that is small or known to be true; None leaves everything open."""
+    if not served.is_local:
+        return None
+    try:
+        opened = served.chain.look(digest, preference_of(request.headers.get("Accept-Encoding", "")))
+    except StoreError:
+        return None
+    return None if opened is None else _answer(served, request, digest.hex(), opened)
+
+
 async def download(served: Served, request: web.BaseRequest, digest: bytes) -> QuickAnswer:
-    """Answer GET or HEAD of a buffer."""
+    """Answer GET or HEAD of any buffer."""
     preference = preference_of(request.headers.get("Accept-Encoding", ""))
     try:
-        opened = served.chain.look(digest, preference) if served.is_local else None
-        if opened is None:
-            opened = await _find(served, request, digest, preference)
+        opened = await _find(served, request, digest, preference)
     except BufferDamaged as exc:
         served.n_damaged.inc()
         served.log.warning("damaged file", path=exc.path, why=exc.cause)
@@ -46,13 +55,9 @@ async def download(served: Served, request: web.BaseRequest, digest: bytes) -> Q
     except StoreError as exc:
         served.log.error("cannot read", exc=exc, checksum=digest.hex())
         raise refusal_of(exc) from exc
-    if opened is None:
-        return status_answer(404, b"Not found")
-    try:
-        return _answer(served, request, digest.hex(), opened)
-    except BaseException:
-        opened.close()
-        raise
+    return (
+        status_answer(404, b"Not found") if opened is None else _answer(served, request, digest.hex(), opened)
+    )
 
 
 async def _find(
@@ -78,28 +83,37 @@ async def _find(
 
 
 def _answer(served: Served, request: web.BaseRequest, checksum: str, opened: OpenedForm) -> QuickAnswer:
-    headers = request.headers
-    etag = etag_of(checksum, opened.form)
-    modified = http_date(int(opened.modified_s))
-    common = _common_headers(checksum, opened.form, modified)
-    known = headers.get("If-None-Match")
-    if known is not None and is_known_to_client(known, etag):
+    try:
+        answer = _answer_of(served, request, checksum, opened)
+    except BaseException:
         opened.close()
+        raise
+    if not isinstance(answer, FileAnswer):
+        opened.close()
+    return answer
+
+
+def _answer_of(served: Served, request: web.BaseRequest, checksum: str, opened: OpenedForm) -> QuickAnswer:
+    headers = request.headers
+    form, content = opened.form, opened.content
+    modified = http_date(int(opened.modified_s))
+    common = _common_headers(checksum, form, modified)
+    known = headers.get("If-None-Match")
+    if known is not None and is_known_to_client(known, etag_of(checksum, form)):
         return QuickAnswer(304, common)
     wanted = headers.get("Range")
-    if wanted is not None and request.method == "GET" and is_current(headers.get("If-Range"), etag, modified):
+    is_partial = wanted is not None and request.method == "GET"
+    if is_partial and is_current(headers.get("If-Range"), etag_of(checksum, form), modified):
         try:
-            spans = ranges_of(wanted, opened.size_bytes)
+            spans = ranges_of(wanted or "", opened.size_bytes)
         except RangeMalformed as exc:
-            opened.close()
             return QuickAnswer(400, "Content-Type: text/plain; charset=utf-8\r\n", str(exc).encode())
         except RangeNotSatisfiable:
-            opened.close()
             return QuickAnswer(416, f"Content-Range: bytes */{opened.size_bytes}\r\n")
         if spans is not None:
             return _partial(served, opened, spans, common)
-    if opened.content is not None:
-        return QuickAnswer(200, _TYPE + common, opened.content)
+    if content is not None:
+        return QuickAnswer(200, _TYPE + common, content)
     return FileAnswer(200, _TYPE + common, opened, [(0, opened.size_bytes)], served.run_blocking)
 
 

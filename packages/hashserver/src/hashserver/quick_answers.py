@@ -49,7 +49,8 @@ class QuickAnswer(web.StreamResponse):
             raise ConnectionResetError("the client went away")
         head = self.head(request)
         transport.write(head + self._content if request.method != "HEAD" else head)
-        await request.writer.drain()
+        if transport.get_write_buffer_size():  # a client that does not read its answers must wait for them
+            await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to be done."""

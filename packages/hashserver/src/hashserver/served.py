@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,9 +44,7 @@ class Served:
         self._context = context
         self.log = context.log
         self.expected = Expected()
-        self.small_uploads = SmallUploads(
-            lambda items: context.run_blocking(published, self.main, items)  # one batch at a time
-        )
+        self.small_uploads = SmallUploads(functools.partial(published, self.main))
         counter = context.metrics.counter
         self.n_stored = counter("buffers_stored", "Buffers stored by uploads")
         self.n_damaged = counter("damaged_found", "Stored files found damaged when they were asked for")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote
@@ -31,7 +32,7 @@ from seamless_store.served_directory import ServedDirectory
 
 from .batches import fetch_batch, store_batch
 from .checksums import InvalidData, digest_of
-from .downloads import download
+from .downloads import download, quick_download
 from .expected import PROMISE_S
 from .lists import answer_list
 from .options import HashserverOptions
@@ -42,6 +43,7 @@ from .uploads import upload
 __all__ = ("HashserverService",)
 
 SWEEP_INTERVAL_S = 3600.0
+_BUFFER_PATH = re.compile("/([0-9a-f]{64})")
 _LISTS = frozenset({"has", "has-now", "buffer-length"})
 _NOT_FOUND = b'{"detail":"Not Found"}'
 _NOT_ALLOWED = b'{"detail":"Method Not Allowed"}'
@@ -102,12 +104,17 @@ class HashserverService:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         if hasattr(self, "_served"):
-            await self._served.small_uploads.close()
+            await asyncio.get_running_loop().run_in_executor(None, self._served.small_uploads.close)
             self._served.chain.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        path = request.raw_path.partition("?")[0]
+        path = request.raw_path
+        if len(path) == 65 and request.method == "GET" and (match := _BUFFER_PATH.fullmatch(path)):
+            answer = quick_download(self._served, request, bytes.fromhex(match[1]))
+            if answer is not None:
+                return answer
+        path = path.partition("?")[0]
         name = unquote(path[1:]) if "%" in path else path[1:]
         try:
             if (
@@ -123,7 +130,9 @@ class HashserverService:
     async def _buffer(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         served, method = self._served, request.method
         if method in ("GET", "HEAD"):
-            return await download(served, request, digest_of(name))
+            digest = digest_of(name)
+            quick = quick_download(served, request, digest)
+            return quick if quick is not None else await download(served, request, digest)
         if method == "PUT" and served.writable:
             return await upload(served, request, digest_of(name))
         return _not_allowed("GET, HEAD, PUT" if served.writable else "GET, HEAD")

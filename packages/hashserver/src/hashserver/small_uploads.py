@@ -1,13 +1,15 @@
 """Store many small uploads at once: what arrives while one batch is made durable is the next batch.
 
-An fsync costs the same for one buffer as, with syncfs, for hundreds. So there is one batch at a time, in a thread; an
+Making one buffer durable costs hardly less than making a hundred durable. So one thread stores one batch at a time: an
 upload alone waits for nobody, and under load the batches grow. `put` returns when its buffer is durable.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import queue
+import threading
+from collections.abc import Callable, Sequence
 
 from seamless_store.buffer_directory import BufferDirectory
 
@@ -18,61 +20,79 @@ _BATCH_MAX_BYTES = 16 * 1024 * 1024
 _BATCH_MAX_ITEMS = 1024
 
 _Item = tuple[bytes, bytes]
-_Publish = Callable[[Sequence[_Item]], Awaitable[list[BaseException | None]]]
+_Waiting = tuple[_Item, "asyncio.Future[None]"]
 
 
 class SmallUploads:
-    """Batches for one directory. publish: `published` in a thread. Event loop only."""
+    """The batches of one directory, and their thread, which begins with the first upload.
 
-    def __init__(self, publish: _Publish) -> None:
+    publish: stores a batch and returns what went wrong with each item, None where nothing did.
+    """
+
+    def __init__(self, publish: Callable[[Sequence[_Item]], Sequence[Exception | None]]) -> None:
         self._publish = publish
-        self._waiting: list[tuple[_Item, asyncio.Future[None]]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     async def put(self, digest: bytes, content: bytes) -> None:
         """Store a buffer that has this digest. Raises what storing it raises."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(((digest, content), done))
-        if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work(), name="small-uploads")
+        loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, args=(loop,), name="hashserver-small-uploads")
+            self._thread.start()
+        done: asyncio.Future[None] = loop.create_future()
+        self._queue.put(((digest, content), done))
         await done
 
-    async def close(self) -> None:
-        """Wait until everything is stored."""
-        while self._worker is not None:
-            await self._worker
+    def close(self) -> None:
+        """Wait until everything is stored, and end the thread; idempotent. Call it when nobody calls `put` any more."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                batch = self._next_batch()
-                outcomes: Sequence[BaseException | None]
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            batch, is_last = self._next_batch()
+            if batch:
+                outcomes: Sequence[Exception | None]
                 try:
-                    outcomes = await self._publish([item for item, _ in batch])
-                except BaseException as exc:
+                    outcomes = self._publish([item for item, _ in batch])
+                except Exception as exc:
                     outcomes = [exc] * len(batch)
-                for (_, done), outcome in zip(batch, outcomes, strict=True):
-                    if done.done():
-                        continue  # its client is gone
-                    if outcome is None:
-                        done.set_result(None)
-                    else:
-                        done.set_exception(outcome)
-        finally:
-            self._worker = None
+                loop.call_soon_threadsafe(_tell, batch, outcomes)
+                del batch, outcomes  # else their memory would be held until the next batch comes
+            if is_last:
+                return
 
-    def _next_batch(self) -> list[tuple[_Item, asyncio.Future[None]]]:
-        n_items = n_bytes = 0
-        for (_, content), _ in self._waiting[:_BATCH_MAX_ITEMS]:
-            n_items += 1
-            n_bytes += len(content)
-            if n_bytes >= _BATCH_MAX_BYTES:
-                break
-        batch, self._waiting = self._waiting[:n_items], self._waiting[n_items:]
-        return batch
+    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+        """Wait for an upload; return it with all others that wait, and whether it was the last."""
+        batch: list[_Waiting] = []
+        n_bytes = 0
+        try:
+            entry = self._queue.get()
+            while entry is not None:
+                batch.append(entry)
+                n_bytes += len(entry[0][1])
+                if n_bytes >= _BATCH_MAX_BYTES or len(batch) >= _BATCH_MAX_ITEMS:
+                    return batch, False
+                entry = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
 
 
-def published(directory: BufferDirectory, items: Sequence[_Item]) -> list[BaseException | None]:
+def _tell(batch: list[_Waiting], outcomes: Sequence[Exception | None]) -> None:
+    for (_, done), outcome in zip(batch, outcomes, strict=True):
+        if done.done():
+            continue  # its client is gone
+        if outcome is None:
+            done.set_result(None)
+        else:
+            done.set_exception(outcome)
+
+
+def published(directory: BufferDirectory, items: Sequence[_Item]) -> list[Exception | None]:
     """Store buffers whose digests were checked; return what went wrong with each, None where nothing did."""
     try:
         directory.publish([(digest, [content]) for digest, content in items], verified=True)

@@ -27,8 +27,8 @@ from .store_failures import upload_failure
 
 __all__ = ("upload",)
 
-HAND_OVER_BYTES = 1024 * 1024  # what a thread is given at once
-AHEAD_MAX_BYTES = 4 * 1024 * 1024  # what may wait for it: then the client waits
+HAND_OVER_BYTES = 512 * 1024  # what a thread is given at once; from 256 KiB on, hashing and writing overlap
+AHEAD_MAX_BYTES = 2 * 1024 * 1024  # what may wait for it: then the client waits
 _HASHES = {"sha-256": hashlib.sha256, "sha3-256": hashlib.sha3_256}
 
 
@@ -130,7 +130,12 @@ class _HandOver:
 
 
 def _write(writer: BufferWriter, chunks: list[bytes], *, commit: bool) -> None:
-    if chunks:
-        writer.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+    chunks.reverse()
+    while chunks:
+        piece, n_bytes = [], 0
+        while chunks and n_bytes < HAND_OVER_BYTES:
+            piece.append(chunks.pop())
+            n_bytes += len(piece[-1])
+        writer.write(piece[0] if len(piece) == 1 else b"".join(piece))
     if commit:
         writer.commit()

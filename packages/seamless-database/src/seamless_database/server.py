@@ -119,7 +119,7 @@ class DatabaseService:
     async def _write(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._writable:
             raise ProtocolRefusal(405, "ERROR: Database server is read-only")
-        body = await read_body(request, BODY_BYTES_MAX)
+        body = await _body_of(request)
         if len(body) <= _PARSED_ON_LOOP_BYTES:
             write = self._prepared(body)
         else:
@@ -131,7 +131,15 @@ class DatabaseService:
         return request_types.prepare_write(self._tables, parse_request(body))
 
     async def _fields_of(self, request: web.BaseRequest) -> dict[str, Any]:
-        body = await read_body(request, BODY_BYTES_MAX)
+        body = await _body_of(request)
         if len(body) <= _PARSED_ON_LOOP_BYTES:
             return parse_request(body)
         return await self._threads.read(parse_request, body)
+
+
+async def _body_of(request: web.BaseRequest) -> bytes:
+    """Return the body: a small one has usually come together with the headers, and reading it costs nothing then."""
+    content = request.content
+    if content.is_eof() and content.exception() is None and "Content-Encoding" not in request.headers:
+        return content.read_nowait()
+    return await read_body(request, BODY_BYTES_MAX)

@@ -6,7 +6,9 @@ whole: a call that is under way keeps the lists it began with.
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 
 from .errors import ActivationError
 
@@ -42,6 +44,9 @@ class ActiveClients(Generic[C]):
         self.write = tuple(write)
 
 
+_registries: weakref.WeakSet[Registry[Any, Any]] = weakref.WeakSet()
+
+
 class Registry(Generic[C, L]):
     """Definitions and active clients of one kind of service. make_launched(readonly): returns a client to `config`."""
 
@@ -52,6 +57,7 @@ class Registry(Generic[C, L]):
         self.active: ActiveClients[C] = ActiveClients()
         self._make_launched = make_launched
         self._lock = threading.RLock()
+        _registries.add(self)
 
     def define_launched(self, key: Key) -> L:
         """Return the launched client of that key, made when it is new."""
@@ -152,3 +158,12 @@ class Registry(Generic[C, L]):
         """Launch and greet all that is defined."""
         for client in [*self.launched.values(), *self.extern.values()]:
             client.ensure_initialized_sync()
+
+
+def _renew_locks() -> None:
+    for registry in list(_registries):
+        registry._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

@@ -81,7 +81,9 @@ class BufferClient(Client):
             buffer = self.get_file_buffer_sync(checksum)
             if buffer is not None or not self.url:
                 return buffer
+        return self._get_from_server(checksum)
 
+    def _get_from_server(self, checksum: Checksum) -> Buffer | None:
         def receive(response: Response) -> Buffer | Mismatch | None:
             return None if response.status == 404 else receive_buffer(response, checksum)
 
@@ -103,7 +105,7 @@ class BufferClient(Client):
         """
         checksum = _checksum(checksum)
         target = os.path.abspath(os.fspath(to_path))
-        temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:180]}.{os.urandom(8).hex()}.part"
+        temporary = f"{os.path.dirname(target)}/.download-{os.urandom(8).hex()}.part"
 
         def receive(response: Response) -> bool | Mismatch | None:
             if response.status == 404:

@@ -1,7 +1,7 @@
 """Read buffers from a directory that a hashserver, or another program, fills: plain files, verified.
 
-For `CS` the candidates are `DIR/CS`, then `DIR/<2 hex>/CS`. A file that is missing or wrong is looked at again
-after the lock files `DIR/.LOCK` and `<file>.LOCK` are gone: another program may be writing it. Nothing is ever
+For `CS` the candidates are `DIR/CS`, then `DIR/<2 hex>/CS`. When none of them is right, each is looked at
+again after the lock files `DIR/.LOCK` and `<file>.LOCK` are gone: another program may be writing it. Nothing is ever
 written here.
 """
 
@@ -42,17 +42,20 @@ class BufferFolder:
 
     def get(self, checksum: Checksum, timeout: float = DEFAULT_LOCK_TIMEOUT_S) -> Buffer | None:
         """Return the buffer, or None. timeout: how long locks are waited for, in seconds."""
-        for path in self._candidates(checksum):
-            buffer, exists = self._read(path, checksum)
+        candidates = self._candidates(checksum)
+        for path in candidates:
+            buffer = self._read(path, checksum)
             if buffer is not None:
                 return buffer
+        changed = False
+        for path in candidates:
             waited = self._wait_for_locks(path, timeout)
             if waited is None:
                 return None
-            if waited or exists:
-                buffer, exists = self._read(path, checksum)
-                if buffer is not None or exists:
-                    return buffer
+            changed |= waited
+            buffer = self._read(path, checksum) if changed else None
+            if buffer is not None:
+                return buffer
         return None
 
     def path(self, checksum: Checksum) -> str | None:
@@ -76,18 +79,16 @@ class BufferFolder:
             candidates.append(os.path.join(prefix, name))
         return candidates
 
-    def _read(self, path: str, checksum: Checksum) -> tuple[Buffer | None, bool]:
-        """Return the verified buffer, and whether the file exists."""
+    def _read(self, path: str, checksum: Checksum) -> Buffer | None:
+        """Return the verified buffer; None when the file is not there, unreadable or wrong."""
         try:
             with open(path, "rb") as file:
                 content = file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None, False
         except OSError:
-            return None, True
+            return None
         if hashlib.sha256(content).digest() != checksum.bytes():
-            return None, True
-        return Buffer._from_parts((content,), checksum), True
+            return None
+        return Buffer._from_parts((content,), checksum)
 
     def _wait_for_locks(self, path: str, timeout: float) -> bool | None:
         """Wait until no lock is left; return whether there was one, None when the time is over."""

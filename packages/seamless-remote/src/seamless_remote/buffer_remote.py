@@ -182,7 +182,7 @@ def get_buffer_sync(checksum: Checksum | str) -> Buffer | None:
         if client.url is None and client.directory is not None:
             continue
         try:
-            buffer = client.get_sync(checksum)
+            buffer = client._get_from_server(checksum)
         except RemoteError as exc:
             failure = failure or exc
             continue

@@ -227,7 +227,7 @@ class Client:
             assert http is not None, "a request to a client without address"
             token = self.token.header()
             with http.open(method, target, headers=headers, token=token, body=body) as response:
-                if response.status >= 400 and response.status not in accept:
+                if not 200 <= response.status < 300 and response.status not in accept:
                     raise _StatusError(
                         response.status, response.read_start(ERROR_BODY_BYTES), response.headers
                     )
@@ -331,6 +331,10 @@ class Client:
                 remedy="define the client with readonly=False, for a server that was started with --writable.",
             )
 
+    def _after_fork(self) -> None:
+        """Have locks that nobody holds; the threads that may have held them are not in the child."""
+        self._lock = threading.RLock()
+
     def _debug(self, text: str) -> None:
         import sys
         import traceback
@@ -404,7 +408,7 @@ def _shown(text: str) -> str:
 
 def _renew_locks() -> None:
     for client in list(_made):
-        client._lock = threading.RLock()
+        client._after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -42,7 +42,13 @@ class DatabaseClient(Client):
     def __init__(self, readonly: bool) -> None:
         super().__init__(readonly)
         self._max_inflight = max_inflight()
-        self._reads = None if self._max_inflight is None else threading.BoundedSemaphore(self._max_inflight)
+        self._reads: threading.BoundedSemaphore | None = None
+        self._after_fork()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        if self._max_inflight is not None:
+            self._reads = threading.BoundedSemaphore(self._max_inflight)
 
     # --- the interface of coroutines ---
 

@@ -34,11 +34,11 @@ def export_lines(client: DatabaseClient) -> Iterator[tuple[Checksum, Checksum]]:
             for piece in response.pieces():
                 lines = (rest + bytes(piece)).split(b"\n")
                 rest = lines.pop()
-                if len(rest) > LINE_LIMIT_BYTES:
-                    raise ExchangeFailed("damaged", "a line is too long")
                 for line in lines:
                     yield _row(line)
                     n_rows += 1
+                if len(rest) > LINE_LIMIT_BYTES:
+                    raise ExchangeFailed("damaged", "a line is too long")
             if rest:
                 raise ExchangeFailed("truncated", "the last line is not complete")
     except ExchangeFailed as exc:

@@ -20,7 +20,7 @@ __all__ = ("Endpoint", "ExchangeFailed", "FileBody", "Head", "PartsBody", "parse
 HEAD_LIMIT_BYTES = 64 * 1024
 HEADER_LIMIT = 100
 PIECE_BYTES = 1024 * 1024
-_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _DIGITS = frozenset("0123456789")
 
 
@@ -93,39 +93,35 @@ class Head:
 
 def parse_head(data: bytes) -> Head:
     """Parse a head, without its final blank line. Raises ExchangeFailed("damaged")."""
-    lines = data.split(b"\r\n")
+    text = data.decode("latin-1")
+    lines = text.split("\r\n")
+    n_ends = len(lines) - 1
     first = lines[0]
-    status_text = first[9:12]
+    status = first[9:12]
     if (
-        not first.startswith(b"HTTP/1.")
-        or first[7:9] not in (b"1 ", b"0 ")
-        or not status_text.isdigit()
-        or len(status_text) != 3
-        or first[12:13] not in (b"", b" ")
+        first[:9] not in ("HTTP/1.1 ", "HTTP/1.0 ")
+        or len(status) != 3
+        or not _DIGITS.issuperset(status)
+        or first[12:13] not in ("", " ")
     ):
         raise ExchangeFailed("damaged", f"the answer does not start as HTTP/1.1 but with {first[:60]!r}")
-    if len(lines) > HEADER_LIMIT + 1:
+    if n_ends > HEADER_LIMIT:
         raise ExchangeFailed("damaged", f"the answer has more than {HEADER_LIMIT} headers")
+    if text.count("\r") != n_ends or text.count("\n") != n_ends or "\0" in text:
+        raise ExchangeFailed("damaged", "the answer has headers with stray control characters")
     headers: dict[str, str] = {}
     for line in lines[1:]:
-        name, colon, value = line.partition(b":")
-        if (
-            not colon
-            or not name
-            or not _TOKEN.issuperset(name)
-            or b"\r" in value
-            or b"\n" in value
-            or b"\0" in value
-        ):
+        name, colon, value = line.partition(":")
+        if not colon or not name or not _TOKEN.issuperset(name):
             raise ExchangeFailed("damaged", f"the answer has a malformed header: {line[:60]!r}")
-        key = name.decode("ascii").lower()
-        text = value.strip(b" \t").decode("latin-1")
+        key = name.lower()
+        value = value.strip(" \t")
         if key in headers:
-            if key in ("content-length", "transfer-encoding") and headers[key] != text:
+            if key in ("content-length", "transfer-encoding") and headers[key] != value:
                 raise ExchangeFailed("damaged", f"the answer has two different headers {key}")
-            text = headers[key] if key == "content-length" else f"{headers[key]}, {text}"
-        headers[key] = text
-    return Head(int(status_text), first[13:].decode("latin-1"), headers, minor=first[7] - 48)
+            value = headers[key] if key == "content-length" else f"{headers[key]}, {value}"
+        headers[key] = value
+    return Head(int(status), first[13:], headers, minor=int(first[7]))
 
 
 def request_head(
@@ -135,7 +131,7 @@ def request_head(
 
     Raises ValueError for what could smuggle in another header or request.
     """
-    if not target.startswith("/") or any(not "!" <= letter <= "~" for letter in target):
+    if not target.startswith("/") or not (target.isascii() and target.isprintable()) or " " in target:
         raise ValueError(f"{target[:80]!r} is no request target")
     lines = [f"{method} {endpoint.prefix}{target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"]
     for name, value in headers.items():

@@ -7,6 +7,7 @@ asking again for the same service returns the same address.
 
 from __future__ import annotations
 
+import os
 import threading
 
 from .buffer_client import BufferClient
@@ -180,6 +181,15 @@ class DatabaseLaunchedClient(_Launched, DatabaseClient):
 
     def _diagnosis(self) -> str:
         return self._launch_diagnosis()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _bracketed(host: str) -> str:

@@ -79,9 +79,11 @@ class DirectoryChain:
 
     def look(self, digest: bytes, preference: Sequence[Form | None] = PLAIN_FIRST) -> OpenedForm | None:
         """See ServedDirectory.look."""
+        if not self.extras:
+            return self.main.look(digest, preference)
         for directory in self._directories():
             opened = directory.look(digest, preference)
-            if opened is not None or not self.extras or directory.has(digest):
+            if opened is not None or directory.has(digest):
                 return opened
         return None
 

@@ -37,7 +37,7 @@ class OpenedForm:
     __slots__ = ("_filesystem", "content", "fd", "form", "modified_s", "size_bytes")
 
     def __init__(
-        self, fd: int, stat: os.stat_result, form: Form | None, content: bytes | None, filesystem: FileSystem
+        self, fd: int, stat: os.stat_result, content: bytes | None, form: Form | None, filesystem: FileSystem
     ) -> None:
         self.fd = fd
         self.form = form

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ("CHUNK_BYTES", "Publisher", "directory_of")
 
 CHUNK_BYTES = 1024 * 1024  # hashed and written while in the processor's cache
-SYNC_EACH_MAX = 8  # from here one syncfs is cheaper, yet it also writes back what others left dirty
+SYNC_EACH_MAX = 4  # from here one syncfs is cheaper, yet it also writes back what others left dirty
 _IOV_MAX = 1024
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK

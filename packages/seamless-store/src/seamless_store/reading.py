@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
     from .filesystem import Clock, FileSystem
-    from .opened_forms import OpenedForm
 
 __all__ = ("MAP_MIN_BYTES", "DamagedFile", "FileReader")
 
@@ -120,15 +119,15 @@ class FileReader:
 
     def opened(
         self, path: str, form: Form | None, digest: bytes, *, quick: bool = False
-    ) -> OpenedForm | None:
-        """Open this file; a plain one is verified first, a compressed one is taken as it is.
+    ) -> tuple[int, os.stat_result, bytes | None] | None:
+        """Open this file, after verifying it if it is plain; return (descriptor, stat, content).
 
-        quick: return None instead of hashing more than ALWAYS_HASHED_MAX_BYTES.
+        A file of at most ALWAYS_HASHED_MAX_BYTES is read and closed: (-1, stat, content); else the content is None.
+        quick: return None instead of hashing more than that.
         """
-        from .opened_forms import OpenedForm  # only servers need it
-
         fd, stat = self._open(path)
-        kept = content = None
+        kept = -1
+        content = None
         try:
             if stat.st_size <= ALWAYS_HASHED_MAX_BYTES:
                 content = self._whole(fd, stat)
@@ -144,10 +143,11 @@ class FileReader:
                     hasher.update(piece)
                 self._check(hasher.digest(), digest, path, stat)
                 self._remember(path, stat)
-            kept = OpenedForm(-1 if content is not None else fd, stat, form, content, self._filesystem)
-            return kept
+            if content is None:
+                kept = fd
+            return kept, stat, content
         finally:
-            if kept is None or content is not None:
+            if kept < 0:
                 self._filesystem.close(fd)
 
     def verified_length(self, path: str, form: Form | None, digest: bytes, *, again: bool = False) -> int:

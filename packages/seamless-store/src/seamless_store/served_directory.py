@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Sequence
 
 from .buffer_directory import BufferDirectory
-from .errors import translated_os_errors
+from .errors import from_os_error, translated_os_errors
 from .known_files import file_key
 from .layout import FILE_MODE, FORM_SUFFIXES, Form
 from .lock_files import is_locked
@@ -31,14 +31,17 @@ class ServedDirectory(BufferDirectory):
     def look(self, digest: bytes, preference: Sequence[Form | None] = PLAIN_FIRST) -> OpenedForm | None:
         """Open the preferred form that is there, if that takes no long hashing; None leaves everything open."""
         path = self._path(digest)
-        with translated_os_errors("read a buffer", path):
+        try:
             for form in preference:
                 try:
-                    return self._reader.opened(_place(path, form), form, digest, quick=True)
+                    found = self._reader.opened(_place(path, form), form, digest, quick=True)
                 except FileNotFoundError:
                     continue
                 except DamagedFile:
                     return None
+                return None if found is None else OpenedForm(*found, form, self._filesystem)
+        except OSError as exc:  # no `with`: this is the way of every small answer
+            raise from_os_error(exc, "read a buffer", path) from exc
         return None
 
     def open_form(
@@ -58,13 +61,14 @@ class ServedDirectory(BufferDirectory):
         with translated_os_errors("read a buffer", path):
             for form in preference:
                 try:
-                    opened = self._reader.opened(_place(path, form), form, digest)
+                    found = self._reader.opened(_place(path, form), form, digest)
                 except FileNotFoundError:
                     continue
                 except DamagedFile as exc:
                     damaged.append(exc)
                     continue
-                assert opened is not None  # nothing was asked to be quick
+                assert found is not None  # nothing was asked to be quick
+                opened = OpenedForm(*found, form, self._filesystem)
                 if damaged:
                     self._damage.report(damaged, digest, found=True)
                 return opened

@@ -110,6 +110,11 @@ class FakeService:
 
             do_GET = do_PUT = do_POST = _any  # noqa: N815 - the names that the base class calls
 
+            def handle_expect_100(self) -> bool:
+                going_on = super().handle_expect_100()
+                self.wfile.flush()
+                return going_on
+
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
@@ -229,7 +234,7 @@ class FakeDatabase(FakeService):
         return status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"}
 
     def _answered(self, method: str, kind: str, request: dict[str, Any]) -> tuple[int, Any]:
-        tf = request.get("checksum")
+        tf = str(request.get("checksum"))
         if kind == "transformation_many":
             return 200, [self.results.get(checksum) for checksum in request["checksums"]]
         if kind == "transformation_insert":
@@ -244,16 +249,18 @@ class FakeDatabase(FakeService):
             ]
             return (200, found) if found else (404, "ERROR: Unknown key")
         if kind == "irreproducible" and method == "PUT":
-            if self.results.get(tf or "", request["result"]) != request["result"]:
+            if self.results.get(tf, request["result"]) != request["result"]:
                 return 404, "ERROR: Transformation does not have the irreproducible result"
-            self.results.pop(tf or "", None)
+            self.results.pop(tf, None)
             return 200, "OK"
+        if kind == "irreproducible":
+            return 404, "ERROR: Unknown key"
         rows = self.results if kind == "transformation" else self.records
         if method == "GET":
             return (200, rows[tf]) if tf in rows else (404, "ERROR: Unknown key")
-        if kind == "metadata" and self.records.get(tf or "", request["value"]) != request["value"]:
+        if kind == "metadata" and self.records.get(tf, request["value"]) != request["value"]:
             return 409, "ERROR: Execution record already exists with different metadata"
-        rows[tf or ""] = request["value"]
+        rows[tf] = request["value"]
         return 200, "OK"
 
     def _insert(self, tf: Any, result: str, record: Any) -> str:
