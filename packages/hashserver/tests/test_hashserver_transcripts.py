@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
+import re
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from seamless_service.testing.transcripts import (
     exchange_bytes,
     load_sessions,
     parse_answer,
+    send,
     write_initial_files,
 )
 
@@ -57,18 +61,6 @@ DEVIATIONS: dict[str, tuple[int, bytes, str]] = {
 }
 
 
-def _send(port, request, *, method, half_close):
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(request)
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):
-            while part := connection.recv(1 << 20):
-                received += part
-    return parse_answer(received, method)
-
-
 def _command(session, folder):
     words = [word.replace("$DIR", str(folder)) for word in session.argv[1:]]
     at = words.index("--port")
@@ -105,7 +97,7 @@ def test_every_exchange_is_as_recorded_or_differs_as_listed(name, tmp_path):
             request = exchange_bytes(exchange.request, f"127.0.0.1:{server.port}")
             method = exchange.request.get("method", "GET")
             half_close = "half-closes" in exchange.note
-            answer = _send(server.port, request, method=method, half_close=half_close)
+            answer = send("127.0.0.1", server.port, request, method=method, half_close=half_close)
             if exchange.id in DEVIATIONS:
                 found = _deviates(exchange, answer)
             else:
@@ -113,6 +105,140 @@ def test_every_exchange_is_as_recorded_or_differs_as_listed(name, tmp_path):
             if found:
                 wrong[exchange.id] = found
     assert wrong == {}, json.dumps(wrong, indent=1)
+
+
+def _begun(port, checksum, first_part, length):
+    """Begin an upload on a connection of its own."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    head = f"PUT /{checksum} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    connection.sendall(head.encode() + first_part)
+    return connection
+
+
+def _answer(connection):
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    connection.close()
+    return parse_answer(received)
+
+
+def _until(condition, what):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+class _Concurrent:
+    """The overlapping requests of `hs-concurrent`, as its notes tell them."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def ask(self, method, path, body=b"", content_type="application/json"):
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {content_type}\r\n"
+        return send("127.0.0.1", self.port, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    def in_thread(self, *request):
+        box = []
+        thread = threading.Thread(target=lambda: box.append(self.ask(*request)))
+        thread.start()
+        return thread, box
+
+    def is_expected(self, checksum):
+        return self.ask("GET", "/has", json.dumps([checksum]).encode()).body == b"[true]"
+
+    def n_running(self):
+        text = self.ask("GET", "/metrics").body.decode()
+        return int(float(re.search(r"^seamless_hashserver_requests_running (\S+)", text, re.MULTILINE)[1]))
+
+
+@pytest.fixture
+def concurrent(tmp_path):
+    session = SESSIONS["hs-concurrent"]
+    _prepare(session, tmp_path)
+    with ServiceProcess(_command(session, tmp_path), tmp_path / "launch") as server:
+        yield _Concurrent(server.port)
+
+
+X = b"x" * 100
+X_CHECKSUM = hashlib.sha256(X).hexdigest()
+X_LIST = json.dumps([X_CHECKSUM]).encode()
+
+
+def test_second_upload_is_stored_at_once_and_the_first_one_as_well(concurrent):
+    first = _begun(concurrent.port, X_CHECKSUM, X[:40], 100)
+    _until(lambda: concurrent.is_expected(X_CHECKSUM), "the first upload is not noticed")  # 02
+    assert concurrent.ask("GET", "/has-now", X_LIST).body == b"[false]"  # 03: meant, nothing is stored yet
+    second = concurrent.ask("PUT", f"/{X_CHECKSUM}", X)
+    assert (second.status, second.body) == (
+        200,
+        b"OK",
+    )  # 01: meant; a 202 would lose it if the first one failed
+    first.sendall(X[40:])
+    assert (_answer(first).status, concurrent.ask("GET", f"/{X_CHECKSUM}").body) == (200, X)  # 04, 05
+    assert concurrent.ask("GET", "/buffer-length", X_LIST).body == b"[100]"
+
+
+def test_readers_wait_for_an_upload_under_way(concurrent):
+    upload = _begun(concurrent.port, X_CHECKSUM, X[:40], 100)
+    _until(lambda: concurrent.is_expected(X_CHECKSUM), "the upload is not noticed")
+    readers = [
+        concurrent.in_thread("GET", f"/{X_CHECKSUM}"),
+        concurrent.in_thread("GET", "/buffer-length", X_LIST),
+    ]
+    _until(
+        lambda: concurrent.n_running() >= 4, "the readers do not wait"
+    )  # with the upload and this question
+    upload.sendall(X[40:])
+    assert _answer(upload).body == b"OK"
+    for thread, _ in readers:
+        thread.join(20)
+    assert [box[0].body for _, box in readers] == [X, b"[100]"]  # 05, 06
+
+
+def test_reader_of_an_upload_that_is_broken_off_hears_404(concurrent):
+    upload = _begun(concurrent.port, X_CHECKSUM, X[:40], 100)
+    _until(lambda: concurrent.is_expected(X_CHECKSUM), "the upload is not noticed")
+    thread, box = concurrent.in_thread("GET", f"/{X_CHECKSUM}")
+    _until(lambda: concurrent.n_running() >= 3, "the reader does not wait")
+    upload.close()  # 07
+    thread.join(20)
+    assert (box[0].status, box[0].body) == (404, b"Not found")  # 08
+
+
+def test_reader_of_a_promised_buffer_waits_for_it(concurrent):
+    promised = concurrent.ask("PUT", f"/promise/{X_CHECKSUM}")
+    assert (promised.status, json.loads(promised.body)) == (
+        202,
+        {"checksum": X_CHECKSUM, "expires_in": 600.0},
+    )  # 09
+    thread, box = concurrent.in_thread("GET", f"/{X_CHECKSUM}")
+    _until(lambda: concurrent.n_running() >= 2, "the reader does not wait")
+    assert concurrent.ask("PUT", f"/{X_CHECKSUM}", X).status == 200  # 10
+    thread.join(20)
+    assert box[0].body == X  # 11
+
+
+def test_locks_of_other_writers_are_waited_for(concurrent, tmp_path):
+    directory = tmp_path / "b" / X_CHECKSUM[:2]
+    directory.mkdir(mode=0o3775, exist_ok=True)
+    lock, file = directory / f"{X_CHECKSUM}.LOCK", directory / X_CHECKSUM
+    lock.touch()
+    begun = time.monotonic()
+    assert concurrent.ask("GET", f"/{X_CHECKSUM}").status == 404  # 12: the time-out of locks is 3 s
+    assert 1.5 < time.monotonic() - begun < 10
+    for held in (lock, directory / ".LOCK"):  # 13, 14
+        held.touch()
+        file.write_bytes(X[:7])
+        thread, box = concurrent.in_thread("GET", f"/{X_CHECKSUM}")
+        _until(lambda: concurrent.n_running() >= 2, "the reader does not wait")
+        file.write_bytes(X)
+        held.unlink()
+        thread.join(20)
+        assert box[0].body == X
+        file.unlink()
 
 
 def test_deviations_name_recorded_exchanges():

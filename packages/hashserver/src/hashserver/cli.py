@@ -15,6 +15,9 @@ from .service import HashserverService
 
 __all__ = ("main",)
 
+# Wrong values that Seamless 1.4 found out only when it started: exit code 1, not 2.
+_VALUES_OF_1_4 = ("argument --layout:", "argument --timeout:", "argument --lock-timeout:", "HASHSERVER_L")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal or inactivity ends it; return the exit code."""
@@ -30,14 +33,11 @@ def _wrong_usage(message: str, words: Sequence[str]) -> int:
     """Say what is wrong, to a launcher too: it waits for the status file."""
     hint = "hashserver --help"
     print(f"error: {message}\nhint:  {hint}", file=sys.stderr)
-    status_file = given_option(words, "--status-file")
-    if status_file is None:
-        return 2
-    status = StatusFile(status_file)
+    status = StatusFile(given_option(words, "--status-file"))
     try:
         status.wait()
     except StartFailed as exc:
         print(f"error: {exc.message}\nhint:  {exc.hint}", file=sys.stderr)
     else:
         status.failed(StartFailed(message, hint=hint))
-    return 1
+    return 1 if message.startswith(_VALUES_OF_1_4) else 2
