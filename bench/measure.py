@@ -12,13 +12,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 __all__ = (
     "Memory",
     "batches_us",
+    "database_server_port",
     "each_us",
     "peak_memory",
     "percentile",
@@ -109,8 +110,8 @@ def _status_mib(field: str) -> float:
     raise RuntimeError(f"/proc/self/status has no field {field}")
 
 
-def reference_database_port(path: str | Path) -> int:
-    """Return the port of the reference's database server for this file; start it at the first call.
+def database_server_port(path: str | Path, command: Sequence[str]) -> int:
+    """Return the port of a database server for this file, ours or the reference's; start it at the first call.
 
     Its status file lies where a launcher's would, so that the harness ends it after the run.
     """
@@ -118,10 +119,12 @@ def reference_database_port(path: str | Path) -> int:
     state = states / "bench-database.json"
     if not state.exists():
         states.mkdir(parents=True, exist_ok=True)
-        command = ["seamless-database", str(path), "--port-range", "20000", "60000", "--host", "127.0.0.1"]
-        command += ["--writable", "--status-file", str(state), "--timeout", "600"]
+        options = ["--port-range", "20000", "60000", "--host", "127.0.0.1"]
+        options += ["--writable", "--status-file", str(state), "--timeout", "600"]
         state.write_text(json.dumps({"status": "starting"}))
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [*command, str(path), *options], stdout=subprocess.DEVNULL, start_new_session=True
+        )
         state.write_text(json.dumps({"status": "starting", "pid": process.pid}))
     deadline = time.monotonic() + 30.0
     while time.monotonic() < deadline:
@@ -129,4 +132,9 @@ def reference_database_port(path: str | Path) -> int:
         if answer.get("status") == "running":
             return int(answer["port"])
         time.sleep(0.02)
-    raise RuntimeError(f"the reference's database server did not start: {state.read_text()}")
+    raise RuntimeError(f"the database server did not start: {state.read_text()}")
+
+
+def reference_database_port(path: str | Path) -> int:
+    """Return the port of the reference's database server for this file; start it at the first call."""
+    return database_server_port(path, ["seamless-database"])

@@ -36,7 +36,7 @@ __all__ = ("not_started", "refusal_of", "waited_in_vain")
 
 RETRY_AFTER_S = 2
 
-_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def refusal_of(error: StoreError) -> ProtocolRefusal | RequestRefused:

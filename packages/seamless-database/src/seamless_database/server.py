@@ -33,7 +33,7 @@ from .writes import PreparedWrite
 __all__ = ("DatabaseService",)
 
 _PATIENCE_OVER_BUSY_S = 1.0  # the engine knows better why it waits, so it may speak first
-_PARSED_ON_LOOP_BYTES = 64 * 1024
+_PARSED_ON_LOOP_BYTES = 128 * 1024  # 1000 checksums: 0.3 ms
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
