@@ -42,7 +42,7 @@ def _fingertip(options: argparse.Namespace, messages: Messages) -> int:
     checksum = wanted_checksum(options.checksum)
     scope = scope_of(options)
     require_cluster(scope, "fingertip")
-    content = scope.quick_content(checksum.bytes())
+    content = None if scope.has_services else scope.quick_content(checksum.bytes())
     if content is not None:
         deliver_bytes((content,), options.output)
         return 0

@@ -35,7 +35,7 @@ def _resolve(options: argparse.Namespace, messages: Messages) -> int:
     checksum = wanted_checksum(options.checksum)
     scope = scope_of(options)
     require_cluster(scope, "resolve")
-    content = scope.quick_content(checksum.bytes())
+    content = None if scope.has_services else scope.quick_content(checksum.bytes())
     if content is not None:
         deliver_bytes((content,), options.output)
         return 0

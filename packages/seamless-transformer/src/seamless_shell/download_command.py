@@ -34,9 +34,11 @@ def _download(options: argparse.Namespace, messages: Messages) -> int:
 
     from .destination import open_destination
     from .download_targets import parse_targets, read_index
+    from .services import use_services
 
     messages.verbosity = -1 if options.quiet else options.verbose
     download_options = _download_options(options)
+    use_services()
     scope = scope_of(options)
     with open_destination(scope, options.destination, action="download", writable=False) as destination:
         targets = parse_targets(

@@ -44,7 +44,10 @@ def _main(argv: Sequence[str] | None, messages: Messages) -> int:
         return 1
     from seamless_command.scope import require_configuration, scope_of
 
+    from .services import use_services
+
     messages.verbosity = options.verbosity
+    use_services()
     scope = scope_of(options)
     require_configuration(scope)
     step = _prepare(options, messages)
@@ -115,7 +118,7 @@ class _Run:
                 return False
         elif content is None and not self.options.scratch:
             return False
-        self._tell("hit", self.step.digest.hex(), result.hex(), self.scope.directory or "")
+        self._tell("hit", self.step.digest.hex(), result.hex(), self.scope.location)
         if not self.step.targets and content is not None:
             self.live.finish([content])
         return True

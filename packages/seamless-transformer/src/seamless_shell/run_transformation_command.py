@@ -91,9 +91,11 @@ def _parser() -> argparse.ArgumentParser:
 def _main(options: argparse.Namespace, messages: Messages) -> int:
     from seamless_command.scope import require_configuration, scope_of
 
+    from .services import use_services
     from .stored_transformation import read_dunder, transformation_of_word
 
     messages.verbosity = 2 if options.debug else int(options.verbose)
+    use_services()
     scope = scope_of(options)
     require_configuration(scope)
     given = transformation_of_word(options.transformation)

@@ -29,11 +29,13 @@ def _upload(options: argparse.Namespace, messages: Messages) -> int:
     from seamless_command.scope import scope_of
 
     from .destination import open_destination
+    from .services import use_services
     from .uploading import prepare_items, upload_items
 
     messages.verbosity = -1 if options.quiet else options.verbose
     paths = _paths(options.paths)
     upload_options = _upload_options(options)
+    use_services()
     scope = scope_of(options)
     with open_destination(scope, options.destination, action="upload", writable=True) as destination:
         items = prepare_items(paths, destination, incremental=options.incremental)
