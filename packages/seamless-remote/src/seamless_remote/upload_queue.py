@@ -12,7 +12,6 @@ left when the program ends is reported on standard error.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ("UploadFailed", "UploadQueue")
-
-_log = logging.getLogger(__name__)
 
 DELAY_S = 0.005  # how long the first of a batch waits for company
 MAX_PENDING_BYTES = 256 * 1024 * 1024
@@ -319,7 +316,7 @@ class UploadQueue:
                 pause_s = self._delay_s
             except UploadFailed as exc:
                 pause_s = self._first_pause_s if pause_s <= self._delay_s else min(2 * pause_s, LAST_PAUSE_S)
-                _log.warning("%s Next try in %g s.", exc, pause_s)
+                _warn(f"{exc} Next try in {pause_s:g} s.")
                 with self._changed:
                     self._last_failure = exc
                     self._n_failures += 1
@@ -343,6 +340,12 @@ class UploadQueue:
                 f"uploaded to {self.where}; they are lost with this process.{cause}",
                 file=sys.stderr,
             )
+
+
+def _warn(text: str) -> None:
+    import logging  # costs a command 5 ms
+
+    logging.getLogger(__name__).warning("%s", text)
 
 
 def _upload(writer: BufferWriter, buffers: list[Buffer]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from seamless import Buffer
 from seamless.testing.port_contracts import BufferStoreContract, ResultCacheContract
 from seamless_remote import buffer_remote, database_remote
+from seamless_remote.client import close_all_clients
 from seamless_remote.remote_set import make_remote_set
 from seamless_service.testing.service_process import ServiceProcess
 
@@ -29,6 +32,7 @@ def active(services):
     active.close()
     buffer_remote.deactivate()
     database_remote.deactivate()
+    close_all_clients()
 
 
 @pytest.mark.slow
@@ -342,3 +346,41 @@ def test_a_missing_buffer_is_named(shell):
     done = shell.run("seamless-download", "--stdout", "0" * 64)
     assert done.returncode == 1
     assert ("0" * 64).encode() in done.stderr
+
+
+# Servers of the earlier implementation
+
+REFERENCE = Path(__file__).resolve().parent.parent / ".bench" / "reference-venv" / "bin"
+
+
+@pytest.mark.reference
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (REFERENCE / "hashserver").exists(), reason="the reference is not installed: make bench"
+)
+def test_steps_are_shared_over_servers_of_the_earlier_implementation(tmp_path):
+    (tmp_path / "buffers").mkdir()
+    database = tmp_path / "seamless.db"
+    home = {"HOME": str(tmp_path)}
+    with (
+        ServiceProcess(
+            [str(REFERENCE / "hashserver"), str(tmp_path / "buffers"), "--writable"],
+            tmp_path / "state",
+            key="hs",
+            environ=home,
+        ) as buffers,
+        ServiceProcess(
+            [str(REFERENCE / "seamless-database"), str(database), "--writable", "--host", "127.0.0.1"],
+            tmp_path / "state",
+            key="db",
+            environ=home,
+        ) as results,
+    ):
+        clients = json.dumps(
+            {
+                "buffer": [{"readonly": False, "remote_url": buffers.url}],
+                "database": [{"readonly": False, "remote_url": results.url}],
+            }
+        )
+        assert run(STEP, clients, "4") == ("[0, 2, 4, 6] 4\n", "")
+        assert run(STEP, clients, "5") == ("[0, 2, 4, 6, 8] 1\n", "")
