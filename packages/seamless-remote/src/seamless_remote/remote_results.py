@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .remote_store import RemoteBufferStore
 
-    class ResultReader(Protocol):
+    class _ResultReader(Protocol):
         """What the cache needs of a client to read; `DatabaseClient` offers it."""
 
         def get_transformation_result_sync(self, tf_checksum: Checksum, /) -> Checksum | None: ...
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
         def record_sync(self, tf_checksum: Checksum, /) -> dict[str, Any] | None: ...
 
-    class ResultWriter(Protocol):
+    class _ResultWriter(Protocol):
         """What the cache needs of a client to write; `DatabaseClient` offers it."""
 
         def insert_many_sync(
@@ -61,8 +61,8 @@ class RemoteResultCache:
         self,
         buffers: RemoteBufferStore,
         *,
-        readers: Sequence[ResultReader],
-        writers: Sequence[ResultWriter] = (),
+        readers: Sequence[_ResultReader],
+        writers: Sequence[_ResultWriter] = (),
     ) -> None:
         from seamless.memory_stores import MemoryResultCache
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from seamless_store.layout import Form
 
     from .buffer_folder import BufferFolder
-    from .upload_queue import BufferWriter
+    from .upload_queue import _BufferWriter
 
     T = TypeVar("T")
 
-    class BufferReader(Protocol):
+    class _BufferReader(Protocol):
         """What the store needs of a client to read; `BufferClient` offers it."""
 
         def get_many_sync(self, checksums: Sequence[Checksum]) -> list[Buffer | None]: ...
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
             self, checksum: Checksum, to_path: str, progress: Callable[[int, int | None], None] | None
         ) -> bool: ...
 
-    class FileWriter(BufferWriter, Protocol):
+    class _FileWriter(_BufferWriter, Protocol):
         """What the store needs of a client to write; `BufferClient` offers it."""
 
         def promise_sync(self, checksum: Checksum) -> None: ...
@@ -66,8 +66,8 @@ class RemoteBufferStore:
         self,
         *,
         folders: Sequence[BufferFolder] = (),
-        readers: Sequence[BufferReader] = (),
-        writers: Sequence[FileWriter] = (),
+        readers: Sequence[_BufferReader] = (),
+        writers: Sequence[_FileWriter] = (),
         queue: UploadQueue | None = None,
     ) -> None:
         self._folders = tuple(folders)
@@ -149,7 +149,7 @@ class RemoteBufferStore:
         checksums: Sequence[Checksum],
         of_pending: Callable[[Buffer], T],
         of_folder: Callable[[BufferFolder, Checksum], T | None],
-        of_servers: Callable[[BufferReader, list[Checksum]], Sequence[T | None]],
+        of_servers: Callable[[_BufferReader, list[Checksum]], Sequence[T | None]],
     ) -> list[T | None]:
         """Look into the queue, the folders and the servers, each for what is not found yet; repeats are asked once."""
         found: dict[Checksum, T | None] = {}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from seamless.buffer import Buffer
     from seamless.checksum import Checksum
 
-    class BufferWriter(Protocol):
+    class _BufferWriter(Protocol):
         """What the queue needs of a client; `BufferClient` offers it."""
 
         url: str | None
@@ -86,7 +86,7 @@ class UploadQueue:
 
     def __init__(
         self,
-        writers: Iterable[BufferWriter],
+        writers: Iterable[_BufferWriter],
         *,
         delay_s: float = DELAY_S,
         max_pending_bytes: int = MAX_PENDING_BYTES,
@@ -348,7 +348,7 @@ def _warn(text: str) -> None:
     logging.getLogger(__name__).warning("%s", text)
 
 
-def _upload(writer: BufferWriter, buffers: list[Buffer]) -> None:
+def _upload(writer: _BufferWriter, buffers: list[Buffer]) -> None:
     if sum(map(len, buffers)) > ASK_FROM_BYTES:
         present = writer.has_many_sync([buffer.get_checksum() for buffer in buffers])
         buffers = [buffer for buffer, is_there in zip(buffers, present, strict=True) if not is_there]
@@ -356,7 +356,7 @@ def _upload(writer: BufferWriter, buffers: list[Buffer]) -> None:
         writer.write_many_sync(buffers)
 
 
-def _upload_singly(writer: BufferWriter, batch: dict[bytes, Buffer]) -> dict[bytes, Exception]:
+def _upload_singly(writer: _BufferWriter, batch: dict[bytes, Buffer]) -> dict[bytes, Exception]:
     failed: dict[bytes, Exception] = {}
     broken: Exception | None = None
     for digest, buffer in batch.items():
