@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import socket
@@ -105,30 +106,27 @@ def test_a_slow_client_stalls_nobody_and_gets_everything(serve, loop):
     client = serve("--event-loop", loop)
     content = os.urandom(24_000_000)
     client.put(content)
-    slow = []
-    for _ in range(20):  # more than there are threads
-        connection = socket.create_connection(("127.0.0.1", client.server.port), timeout=30)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.sendall(
-            f"GET /{checksum(content)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
-        )
-        slow.append(connection)
-    for connection in slow:
-        assert connection.recv(1) == b"H"
-    begun = time.monotonic()
-    for i in range(20):
-        new = b"%d" % i * 300_000
-        assert client.put(new)[0] == 200
-        assert client.get(new) == (200, new)
-    assert time.monotonic() - begun < 20
-    threads = os.listdir(f"/proc/{client.server.pid}/task")
-    assert len(threads) < 40
-    received = b"H"
-    while part := slow[0].recv(1 << 20):
-        received += part
-    assert received.partition(b"\r\n\r\n")[2] == content
-    for connection in slow:
-        connection.close()
+    with contextlib.ExitStack() as stack:
+        slow = []
+        for _ in range(20):  # more than there are threads; none reads more than a byte for now
+            connection = socket.create_connection(("127.0.0.1", client.server.port), timeout=30)
+            slow.append(stack.enter_context(connection))
+            connection.sendall(
+                f"GET /{checksum(content)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+            )
+        for connection in slow:
+            assert connection.recv(1) == b"H"
+        begun = time.monotonic()
+        for i in range(20):
+            new = b"%d" % i * 300_000
+            assert client.put(new)[0] == 200
+            assert client.get(new) == (200, new)
+        assert time.monotonic() - begun < 20
+        for connection in slow[:3]:
+            received = b"H"
+            while part := connection.recv(1 << 20):
+                received += part
+            assert received.partition(b"\r\n\r\n")[2] == content
     assert client.get(SMALL) == (404, b"Not found")
 
 

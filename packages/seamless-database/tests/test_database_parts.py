@@ -118,6 +118,21 @@ def test_what_arrives_during_a_write_is_done_next_all_together_and_in_order():
     assert run(work) == (list(range(10)), [[0], list(range(1, 10))])
 
 
+def test_transactions_are_kept_short():
+    async def work():
+        database = RecordedDatabase()
+        queue, threads = queue_before(database)
+        keys = [frozenset(n.to_bytes(32, "big") for n in range(size)) for size in (1, 9_990, 10, 11_000, 1)]
+        waiting = [asyncio.ensure_future(queue.write(changes.Change(len(some), some))) for some in keys]
+        await asyncio.sleep(0)
+        database.gate.set()
+        await asyncio.gather(*waiting)
+        threads.close()
+        return database.batches
+
+    assert run(work) == [[1], [9_990, 10], [11_000], [1]]
+
+
 def test_each_write_gets_its_own_error_and_a_failed_transaction_fails_all_of_it_only():
     async def work():
         database = RecordedDatabase()

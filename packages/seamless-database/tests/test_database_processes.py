@@ -188,6 +188,28 @@ def test_an_empty_database_exports_nothing(launch, connect, path):
     assert connect(launch(path, "--writable")).get("export") == (200, "")
 
 
+@pytest.mark.slow
+@pytest.mark.invariant("I-148")
+def test_an_export_that_cannot_be_completed_does_not_end_as_if_it_were_whole(launch, path, unique, locked):
+    with ResultsDatabase(path) as database:
+        for start in range(0, 60_000, 10_000):
+            rows = [ResultRow(unique(n), unique(0)) for n in range(start, start + 10_000)]
+            database.insert_results(rows, chunk=10_000)
+    server = launch(path, "--busy-timeout", "0.2")  # nothing is written: a lock shuts readers out
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.sock = socket.socket()
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # so that the server has to wait
+    connection.sock.connect(("127.0.0.1", server.port))
+    connection.request("GET", "/", json.dumps({"type": "export"}))
+    answer = connection.getresponse()
+    assert (answer.status, len(answer.read(1000))) == (200, 1000)
+    with locked(path), pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+    assert "export cut off" in server.log()
+    assert ask(server.port, "GET", type="transformation", checksum=unique(1).hex())[0] == 200
+
+
 def test_a_client_that_leaves_in_the_middle_of_an_export_disturbs_nobody(launch, connect, path, unique):
     with ResultsDatabase(path) as database:
         database.insert_results([ResultRow(unique(n), unique(0)) for n in range(40_000)], chunk=40_000)
@@ -287,6 +309,13 @@ def test_a_signal_ends_it_cleanly_and_leaves_one_plain_file(launch, connect, pat
     assert server.stop(number) == 0
     assert [p.name for p in path.parent.glob("seamless.db*")] == ["seamless.db"]
     assert f"DATABASE FILE {path}\nPress Ctrl+C to end\n" in server.log()
+
+
+def test_a_server_with_a_token_serves_only_those_who_know_it(launch, path):
+    server = launch(path, "--writable", token="a-token-of-the-tests")
+    assert ask(server.port, "GET", type="protocol")[0] == 401
+    assert server.get("/healthcheck") == (200, b"OK")
+    assert b"seamless_database_transactions 0" in server.get("/metrics")[1]
 
 
 # Reading only

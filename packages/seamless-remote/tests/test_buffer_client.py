@@ -223,6 +223,22 @@ def test_files_go_both_ways(client: BufferClient, tmp_path: Path, size: int):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
+@pytest.mark.parametrize("there", [b"right", b"wrong", None])
+def test_download_of_a_client_with_a_directory(buffer_client, server, tmp_path: Path, there: bytes | None):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    checksum = name(b"right")
+    if there is not None:
+        (folder / checksum.hex()).write_bytes(there)
+    client = buffer_client(server.url, directory=str(folder))
+    assert client.download_sync(checksum, tmp_path / "out") is (there == b"right")
+    server.buffers[checksum.hex()] = b"right"
+    assert client.download_sync(checksum, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"right"
+    assert len(server.requests) == (0 if there == b"right" else 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "out"]
+
+
 def test_compressed_file_is_sent_as_it_is(client: BufferClient, server, tmp_path: Path):
     (tmp_path / "in.gz").write_bytes(gzip.compress(b"content"))
     seen: list[bytes] = []
@@ -372,6 +388,14 @@ def test_error_status_is_reported_at_once_and_not_tried_again(client: BufferClie
     with pytest.raises(errors.RequestFailed, match=r"it is so \[request r7\]") as failure:
         client.write_sync(name(b"x"), Buffer(b"x"))
     assert (failure.value.status, failure.value.remedy, len(server.requests)) == (status, "do so", 1)
+
+
+@pytest.mark.provokes("StatusRefused")
+def test_refusal_is_explained_with_what_the_server_said_in_printable_text(client: BufferClient, server):
+    server.interfere = lambda method, path, body: (418, b"no\x1b[31m tea\n" + b"x" * 1000, {})
+    with pytest.raises(errors.RequestFailed, match=r"Error 418: no \[31m tea x+\.\.\. Remedy") as failure:
+        client.get_sync(name(b"x"))
+    assert failure.value.body.startswith("no\x1b")
 
 
 def test_service_that_asks_for_patience_is_given_it(client: BufferClient, server, no_waits):

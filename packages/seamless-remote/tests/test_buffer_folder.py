@@ -59,6 +59,19 @@ def test_wrong_file_is_never_returned(file: Path, tmp_path: Path):
     assert _folder(tmp_path).get(NAME) is None
 
 
+def test_copy_is_the_right_file_of_several_whole_and_nothing_else(file: Path, tmp_path: Path):
+    (tmp_path / NAME.hex()).write_bytes(b"longer, and not what it says")
+    file.write_bytes(CONTENT)
+    (tmp_path / NAME.hex()[:2]).mkdir(exist_ok=True)
+    (tmp_path / NAME.hex()[:2] / NAME.hex()).write_bytes(CONTENT)
+    with open(tmp_path / "out", "wb") as out:
+        assert _folder(tmp_path).copy(NAME, out.fileno())
+        assert not _folder(tmp_path).copy(Buffer(b"x").get_checksum(), out.fileno())
+    with open(tmp_path / "out", "wb") as out:
+        assert _folder(tmp_path).copy(NAME, out.fileno())
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("lock", [".LOCK", "file"])
 @pytest.mark.parametrize("before", [b"conte", None])
 @pytest.mark.invariant("I-165")

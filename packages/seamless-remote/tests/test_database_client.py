@@ -137,7 +137,7 @@ def test_answer_that_is_no_checksum_is_refused(client: DatabaseClient, server, t
         client.insert_sync(TF, RESULT)
 
 
-@pytest.mark.parametrize("text", [b"{", b"3", b'["x"]', b'"x"'])
+@pytest.mark.parametrize("text", [b"{", b"3", b'["x"]', b'"x"', b"[" * 200_000])
 def test_answer_of_another_shape_is_refused(client: DatabaseClient, server, text: bytes):
     server.interfere = lambda method, path, body: (200, text, {})
     for call in (

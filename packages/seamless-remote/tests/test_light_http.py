@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -189,7 +191,11 @@ def test_refused_connection_is_named_and_may_heal():
     assert (failure.value.kind, failure.value.heals) == ("refused", True)
 
 
-def test_unknown_host_does_not_heal():
+def test_unknown_host_does_not_heal(monkeypatch: pytest.MonkeyPatch):
+    def unknown(*arguments: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(ExchangeFailed) as failure:
         get(LightClient("http://no-such-host.invalid:1"))
     assert (failure.value.kind, failure.value.heals) == ("unknown-host", False)
@@ -389,6 +395,36 @@ def test_header_cannot_smuggle():
 def test_repeated_headers_are_joined():
     head = parse_head(b"HTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\ncontent-length: 0")
     assert head.headers["a"] == "1, 2"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_https_works_with_a_certificate_that_is_trusted_and_not_otherwise(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    import ssl
+
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    key = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *key]
+    subprocess.run(command, check=True, capture_output=True, timeout=50)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    content = os.urandom(2_000_000)
+    (tmp_path / "content").write_bytes(content)
+    with RawServer(
+        lambda peer: (peer.request(), peer.send(answer(b"ok")), forever(peer)), tls=context
+    ) as server:
+        client = LightClient(server.url.replace("http:", "https:"))
+        with pytest.raises(ExchangeFailed, match="TLS"):
+            get(client)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+        for body in (PartsBody((content,)), FileBody(tmp_path / "content")):
+            with client.open("PUT", "/x", body=body) as response:
+                assert response.read(LIMIT) == b"ok"
+            client.close()
+        assert [get(client), get(client)] == [(200, b"ok"), (200, b"hello")]
+        client.close()
+    assert server.bodies[:2] == [content, content]
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda data: b"HTTP/1.1 200 OK\r\n" + data))

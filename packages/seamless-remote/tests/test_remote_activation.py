@@ -116,7 +116,7 @@ def test_lengths_come_from_whoever_knows(hashserver, tmp_path: Path):
 def test_definition_that_makes_no_sense_is_refused(arguments: dict, error: type[Exception]):
     with pytest.raises(error):
         buffer_remote.define_extern_client("x", **arguments)
-    assert buffer_remote.inspect_extern_clients() == {}
+    assert buffer_remote.inspect_extern_clients() == []
 
 
 def test_get_filename_is_not_offered():
@@ -234,10 +234,17 @@ def test_activation_launches_nothing_and_the_first_use_does_once(hashserver, cap
     assert asyncio.run(buffer_remote.get_buffer(NAME)) == CONTENT
     assert calls == [("hashserver", False, *SELECTED)]
     assert capsys.readouterr().err == "Launch hashserver...\n"
-    assert buffer_remote.inspect_launched_clients() == {
-        (False, *SELECTED): {"readonly": False, "url": server.url, "directory": str(tmp_path / "buffers")},
-        (True, "alps", "folding", "", "two"): {"readonly": True},
-    }
+    scope = {"cluster": "alps", "project": "folding", "subproject": ""}
+    assert buffer_remote.inspect_launched_clients() == [
+        {
+            **scope,
+            "stage": "one",
+            "readonly": False,
+            "url": server.url,
+            "directory": str(tmp_path / "buffers"),
+        },
+        {**scope, "stage": "two", "readonly": True, "url": None, "directory": None},
+    ]
     (tmp_path / "buffers" / OTHER.hex()).write_bytes(b"other")
     assert asyncio.run(buffer_remote.get_buffer(OTHER)).content == b"other"
 
@@ -267,6 +274,19 @@ def test_launched_service_that_is_gone_is_diagnosed(database, no_waits):
     server.end()
     with pytest.raises(errors.ServiceUnreachable, match=r"Its last words: \(True, 'alps'\)"):
         client.get_transformation_result_sync(NAME)
+
+
+def test_launched_service_that_ended_is_launched_again(database, no_waits):
+    first, second = database(), database()
+    second.results[NAME.hex()] = OTHER.hex()
+    ports = [first.port, second.port]
+    launched.set_launcher(lambda *key: {"hostname": "127.0.0.1", "port": ports.pop(0)})
+    client = launched.DatabaseLaunchedClient(True)
+    client.config(*SELECTED)
+    assert client.get_transformation_result_sync(NAME) is None
+    first.end()
+    assert client.get_transformation_result_sync(NAME) == OTHER
+    assert client.url == second.url
 
 
 def test_diagnosis_that_fails_does_not_hide_the_failure(database, no_waits):
@@ -330,8 +350,13 @@ def test_collected_clients_are_those_that_another_process_uses(
         module._extern_clients.clear()
     monkeypatch.setenv("SEAMLESS_REMOTE_CLIENTS", text)
     assert forwarding.set_remote_clients_from_environment()
-    assert sorted(buffer_remote.inspect_extern_clients()) == ["extern-buffer-0", "extern-buffer-1"]
-    assert list(database_remote.inspect_extern_clients()) == ["extern-db-0"]
+    assert buffer_remote.inspect_extern_clients() == [
+        {"name": "extern-buffer-0", "readonly": True, "url": None, "directory": str(tmp_path)},
+        {"name": "extern-buffer-1", "readonly": False, "url": buffers.url, "directory": None},
+    ]
+    assert database_remote.inspect_extern_clients() == [
+        {"name": "extern-db-0", "readonly": True, "url": results.url, "directory": None}
+    ]
     assert asyncio.run(buffer_remote.write_buffer(NAME, CONTENT)) is True
     assert not database_remote.has_write_server()
     assert seamless_remote.collect_remote_clients() == collected
@@ -347,13 +372,11 @@ def test_launched_clients_are_forwarded_as_their_workers_see_them(hashserver):
     assert entry == {"readonly": False, "url": server.url, **remote}
     assert forwarding.collect_remote_clients("other") == {"database": [], "buffer": []}
     forwarding.set_remote_clients({"buffer": [entry]}, in_remote=True)
-    described = buffer_remote.inspect_extern_clients()
-    assert sorted(described) == ["extern-buffer-0-folder", "extern-buffer-0-server"]
-    assert described["extern-buffer-0-server"] == {"readonly": False, "url": "http://node:7"}
-    assert described["extern-buffer-0-folder"] == {
-        "readonly": True,
-        "directory": str(Path("~/b").expanduser()),
-    }
+    folder = str(Path("~/b").expanduser())
+    assert buffer_remote.inspect_extern_clients() == [
+        {"name": "extern-buffer-0-folder", "readonly": True, "url": None, "directory": folder},
+        {"name": "extern-buffer-0-server", "readonly": False, "url": "http://node:7", "directory": None},
+    ]
     forwarding.set_remote_clients({"buffer": [entry]})
     assert [client.url for client in buffer_remote.active_clients().read] == [server.url]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -258,6 +260,15 @@ def test_another_version_of_a_table_is_left_alone(path):
 
 # Looking up at once
 
+LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.readline()
+connection.close()
+"""
+
 
 @pytest.mark.provokes("WouldWait")
 def test_a_look_up_at_once_opens_nothing(db):
@@ -276,16 +287,17 @@ def test_a_look_up_at_once_does_not_wait_for_a_lock_and_leaves_the_next_one_pati
         setting_up.insert_results([ResultRow(A, B)])
     with ResultsDatabase(path, busy_timeout_s=20) as db:  # nothing is written: the rollback journal
         db.transformation(A)
-        locker = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        locker.execute("BEGIN EXCLUSIVE")
+        locker = subprocess.Popen(
+            [sys.executable, "-c", LOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert locker.stdout.readline() == "locked\n"
         with pytest.raises(errors.WouldWait):
             ResultLookUps(db.read_at_once, db.path).transformation(A)
         found = []
         waiting = threading.Thread(target=lambda: found.append(db.transformation(A)))
         waiting.start()
-        locker.execute("COMMIT")
+        locker.communicate("\n", timeout=20)
         waiting.join()
-        locker.close()
         assert found == [B]
         assert ResultLookUps(db.read_at_once, db.path).transformation(A) == B
 

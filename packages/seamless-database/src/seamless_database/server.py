@@ -61,6 +61,7 @@ class DatabaseService:
 
     async def start(self, context: ServiceContext) -> None:
         self._log = context.log
+        context.metrics.gauge("transactions", "Transactions committed", lambda: self._database.commits)
         try:
             await context.run_blocking(self._open)
         except DatabaseError as exc:

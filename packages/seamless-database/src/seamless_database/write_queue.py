@@ -19,7 +19,7 @@ from .threads import Threads
 
 __all__ = ("WriteQueue",)
 
-TOGETHER_MAX = 500
+KEYS_TOGETHER_MAX = 10_000  # other programs wait for their turn as long as a transaction takes
 
 _T = TypeVar("_T")
 _Queued = tuple[Change[Any], "asyncio.Future[Any]"]
@@ -45,7 +45,13 @@ class WriteQueue:
     def _begin(self) -> None:
         """Hand the next writes to the thread, if there are any."""
         waiting = [queued for queued in self._queue if not queued[1].done()]
-        batch, self._queue = waiting[:TOGETHER_MAX], waiting[TOGETHER_MAX:]
+        n_taken = n_keys = 0
+        for change, _ in waiting:
+            n_keys += max(1, len(change.keys))
+            if n_taken and n_keys > KEYS_TOGETHER_MAX:
+                break
+            n_taken += 1
+        batch, self._queue = waiting[:n_taken], waiting[n_taken:]
         self._is_writing = bool(batch)
         if batch:
             done = self._threads.write(self._database.apply_all, [change for change, _ in batch])

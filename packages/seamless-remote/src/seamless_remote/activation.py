@@ -9,26 +9,19 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .client import Client
 from .errors import ActivationError
 
-TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Generic, TypeVar
-
-    from .client import Client
-
-    C = TypeVar("C", bound=Client)
-    L = TypeVar("L", bound=Client)
-else:  # at run time nothing needs typing
-
-    class Generic:
-        __class_getitem__ = classmethod(lambda cls, item: cls)
-
-    C = L = None
+    from typing import Any
 
 __all__ = ("ActiveClients", "Key", "Registry")
+
+C = TypeVar("C", bound=Client)
+L = TypeVar("L", bound=Client)
 
 Key = tuple[bool, str, str, str, str]
 """readonly, cluster, project, subproject, stage"""

@@ -110,7 +110,7 @@ class BufferClient(Client):
         def receive(response: Response) -> bool | Mismatch | None:
             if response.status == 404:
                 return None
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            descriptor = _open_for_writing(temporary)
             try:
                 return receive_file(response, checksum, descriptor, progress) or True
             finally:
@@ -133,12 +133,12 @@ class BufferClient(Client):
     def _download_from_folder(self, checksum: Checksum, temporary: str) -> bool:
         if self.directory is None:
             return False
-        buffer = self.get_file_buffer_sync(checksum)
-        if buffer is None:
-            return False
-        with open(temporary, "xb") as file:
-            file.writelines(buffer.parts)
-        return True
+        self._check_usable()
+        descriptor = _open_for_writing(temporary)
+        try:
+            return BufferFolder(self.directory).copy(checksum, descriptor)
+        finally:
+            os.close(descriptor)
 
     def _fetch(self, checksum: Checksum, receive: Callable[[Response], Any]) -> Any:
         """Return what `receive` makes of the buffer; None when it is absent, or came wrong twice."""
@@ -274,6 +274,10 @@ class BufferClient(Client):
             from .client import check_clients_allowed
 
             check_clients_allowed()
+
+
+def _open_for_writing(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
 
 
 def _checksum(checksum: Checksum | str) -> Checksum:

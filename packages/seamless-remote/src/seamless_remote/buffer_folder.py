@@ -23,6 +23,7 @@ __all__ = ("BufferFolder",)
 
 LOCK_SUFFIX = ".LOCK"
 POLL_S = 0.5
+PIECE_BYTES = 1024 * 1024
 DEFAULT_LOCK_TIMEOUT_S = 10.0
 
 
@@ -57,6 +58,36 @@ class BufferFolder:
             if buffer is not None:
                 return buffer
         return None
+
+    def copy(self, checksum: Checksum, descriptor: int) -> bool:
+        """Write the buffer to an open, empty file, in constant memory; False when it is not there.
+
+        After False the file may hold anything.
+        """
+        for path in self._candidates(checksum):
+            if self._copy(path, checksum, descriptor):
+                return True
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        buffer = self.get(checksum)  # waits for locks
+        if buffer is None:
+            return False
+        for part in buffer.parts:
+            _write_all(descriptor, memoryview(part))
+        return True
+
+    def _copy(self, path: str, checksum: Checksum, descriptor: int) -> bool:
+        hasher = hashlib.sha256()
+        try:
+            file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
+        except OSError:
+            return False
+        with file:
+            view = memoryview(bytearray(PIECE_BYTES))
+            while n := file.readinto(view):
+                hasher.update(view[:n])
+                _write_all(descriptor, view[:n])
+        return hasher.digest() == checksum.bytes()
 
     def path(self, checksum: Checksum) -> str | None:
         """Return the file of that name, unverified, or None."""
@@ -101,3 +132,8 @@ class BufferFolder:
                 return None
             self._sleep(POLL_S)
         return waited
+
+
+def _write_all(descriptor: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -77,7 +77,7 @@ def _parsed(client: BufferClient, route: str, text: bytes, expected: int) -> lis
 
     try:
         answers = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answers = None
     if (
         isinstance(answers, list)

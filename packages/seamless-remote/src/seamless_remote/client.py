@@ -17,6 +17,7 @@ import weakref
 from seamless.lifecycle import ensure_open, is_worker, register_close_hook
 
 from .background import run_blocking
+from .error_answers import StatusRefused, said
 from .errors import (
     AnswerDamaged,
     ClientMisconfigured,
@@ -40,7 +41,7 @@ from .tokens import Token
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     from .http_message import FileBody, PartsBody
@@ -56,7 +57,6 @@ __all__ = (
 )
 
 ERROR_BODY_BYTES = 64 * 1024
-SHOWN_CHARACTERS = 400
 HEALTH_BODY_BYTES = 64 * 1024
 _BUSY = "device or resource busy"
 
@@ -191,10 +191,10 @@ class Client:
         with self._http.open("GET", "/healthcheck", headers=headers, timeouts=limits) as response:
             body = response.read_start(HEALTH_BODY_BYTES)
             if response.status >= 300:
-                raise _StatusError(response.status, body, response.headers)
+                raise StatusRefused(response.status, body, response.headers)
             try:
                 identity = parse_identity(body, response.headers)
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:
                 raise ExchangeFailed("damaged", f"its healthcheck answer cannot be read ({exc})") from exc
         if identity.service and identity.service not in self.identities:
             raise WrongService(
@@ -228,7 +228,7 @@ class Client:
             token = self.token.header()
             with http.open(method, target, headers=headers, token=token, body=body) as response:
                 if not 200 <= response.status < 300 and response.status not in accept:
-                    raise _StatusError(
+                    raise StatusRefused(
                         response.status, response.read_start(ERROR_BODY_BYTES), response.headers
                     )
                 return handler(response)
@@ -242,7 +242,7 @@ class Client:
             try:
                 self._begin()
                 return action()
-            except _StatusError as exc:
+            except StatusRefused as exc:
                 if exc.status in (401, 403) and not refreshed and self.token.refresh():
                     refreshed = True
                     continue
@@ -253,16 +253,16 @@ class Client:
             except ExchangeFailed as exc:
                 if exc.kind == "source":
                     raise
-                self.restart()
+                self._lost()
                 if exc.heals and retrying.may_retry():
                     continue
                 raise self._explain(exc, retrying) from exc
 
     def _explain_status(
-        self, failed: _StatusError, retrying: Retrying
+        self, failed: StatusRefused, retrying: Retrying
     ) -> RequestFailed | ClientRestartRequiredError:
         text = failed.body.decode("utf-8", "replace")
-        message, hint = _said(text, failed.headers)
+        message, hint = said(text, failed.headers)
         where = f"{self.service} at {self.url}"
         if _BUSY in text.lower():
             self.restart()
@@ -318,6 +318,10 @@ class Client:
             **fields,
         )
 
+    def _lost(self) -> None:
+        """Begin anew after a failure on the way; launched clients ask their launcher again."""
+        self.restart()
+
     def _diagnosis(self) -> str:
         """Say what is known about the service from elsewhere; launched clients ask their launcher."""
         return ""
@@ -346,64 +350,21 @@ class Client:
         )
 
 
-class _StatusError(Exception):
-    """An answer with an error status that the caller does not understand."""
-
-    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
-        self.headers = headers
-
-    @property
-    def retry_after_s(self) -> float | None:
-        text = self.headers.get("retry-after", "")
-        return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+def inspect_extern_clients(clients: Mapping[str, Client]) -> list[dict[str, Any]]:
+    """Describe extern clients: name, readonly, url, directory."""
+    return [{"name": name, **_description(client)} for name, client in clients.items()]
 
 
-def inspect_extern_clients(result: MutableMapping[str, Any], clients: Mapping[str, Client]) -> None:
-    """Add a description of each extern client, by name."""
-    for name, client in clients.items():
-        result[name] = _description(client)
-
-
-def inspect_launched_clients(
-    result: MutableMapping[Any, Any], clients: Mapping[tuple[Any, ...], Client]
-) -> None:
-    """Add a description of each launched client, by its key."""
-    for key, client in clients.items():
-        result[key] = _description(client)
+def inspect_launched_clients(clients: Mapping[tuple[Any, ...], Client]) -> list[dict[str, Any]]:
+    """Describe launched clients: where they belong, readonly, and once they are launched url and directory."""
+    names = ("cluster", "project", "subproject", "stage")
+    return [
+        {**dict(zip(names, key[1:], strict=True)), **_description(client)} for key, client in clients.items()
+    ]
 
 
 def _description(client: Client) -> dict[str, Any]:
-    described: dict[str, Any] = {"readonly": client.readonly}
-    if client.url is not None:
-        described["url"] = client.url
-    directory = getattr(client, "directory", None)
-    if directory is not None:
-        described["directory"] = str(directory)
-    return described
-
-
-def _said(text: str, headers: Mapping[str, str]) -> tuple[str, str]:
-    """Return what a server said, and its hint: our JSON shape, or plain text."""
-    if "json" in headers.get("content-type", "").lower():
-        import json
-
-        try:
-            fields = json.loads(text)
-        except ValueError:
-            fields = None
-        if isinstance(fields, dict) and isinstance(fields.get("message"), str):
-            request = fields.get("request_id")
-            message = _shown(fields["message"]) + (f" [request {_shown(str(request))}]" if request else "")
-            return message, _shown(str(fields.get("hint") or ""))
-    return _shown(text) or "(no text)", ""
-
-
-def _shown(text: str) -> str:
-    printable = "".join(letter if letter.isprintable() else " " for letter in text.strip())
-    return printable if len(printable) <= SHOWN_CHARACTERS else printable[: SHOWN_CHARACTERS - 3] + "..."
+    return {"readonly": client.readonly, "url": client.url, "directory": getattr(client, "directory", None)}
 
 
 def _renew_locks() -> None:

@@ -304,7 +304,7 @@ class DatabaseClient(Client):
             body = self._write({"type": "transformation_insert_many", "rows": sent}, "insert results")
             try:
                 answer = json.loads(body)
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:
                 raise self._damaged("a list of results", body) from exc
             if not isinstance(answer, list) or len(answer) != len(sent):
                 raise self._damaged("a list of as many results as rows", answer)
@@ -330,7 +330,7 @@ class DatabaseClient(Client):
             return None
         try:
             return json.loads(body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise self._damaged("JSON", body) from exc
 
     def _object(self, request: dict[str, Any]) -> dict[str, Any] | None:

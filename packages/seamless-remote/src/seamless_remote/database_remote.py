@@ -89,6 +89,7 @@ def define_extern_client(
     client.url = url
     client.token = Token(token, file=token_file)
     client._validate()
+    client.url = client.url and client.url.rstrip("/")
     _registry.define_extern(name, client)
 
 
@@ -134,18 +135,14 @@ def has_write_server() -> bool:
     return bool(_registry.active.write)
 
 
-def inspect_launched_clients() -> dict[Any, Any]:
-    """Describe the launched clients, by key."""
-    result: dict[Any, Any] = {}
-    _inspect_launched(result, _registry.launched)
-    return result
+def inspect_launched_clients() -> list[dict[str, Any]]:
+    """Describe the launched clients: where they belong, readonly, url and directory."""
+    return _inspect_launched(_registry.launched)
 
 
-def inspect_extern_clients() -> dict[str, Any]:
-    """Describe the extern clients, by name."""
-    result: dict[str, Any] = {}
-    _inspect_extern(result, _registry.extern)
-    return result
+def inspect_extern_clients() -> list[dict[str, Any]]:
+    """Describe the extern clients: name, readonly, url, directory."""
+    return _inspect_extern(_registry.extern)
 
 
 async def get_transformation_result(tf_checksum: Checksum | str) -> Checksum | None:

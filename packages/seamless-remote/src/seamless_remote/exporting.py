@@ -54,7 +54,7 @@ def export_lines(client: DatabaseClient) -> Iterator[tuple[Checksum, Checksum]]:
 def _row(line: bytes) -> tuple[Checksum, Checksum]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     if (
         isinstance(row, list)

@@ -2,7 +2,7 @@
 
 This package knows clients only. Whoever knows clusters (seamless-config) registers a launcher with `set_launcher`, and
 says with `set_selection` which cluster, project and stage are selected. A launch is remembered per process:
-asking again for the same service returns the same address.
+asking again for the same service returns the same address, until the service cannot be reached there.
 """
 
 from __future__ import annotations
@@ -137,6 +137,12 @@ class _Launched:
         if result.get("token_file"):
             self.token = Token(file=result["token_file"])
 
+    def _forget_launch(self) -> None:
+        """Have the launcher asked again: the service may have ended, and another one may run elsewhere."""
+        if self.scope is not None:
+            with _lock:
+                _launches.pop((self.kind, self.readonly, *self.scope), None)
+
     def _launch_diagnosis(self) -> str:
         if _diagnose is None or self.scope is None:
             return ""
@@ -163,6 +169,10 @@ class BufferLaunchedClient(_Launched, BufferClient):
     def _check_usable(self) -> None:
         self.ensure_initialized_sync()
 
+    def _lost(self) -> None:
+        self._forget_launch()
+        self.restart()
+
     def _diagnosis(self) -> str:
         return self._launch_diagnosis()
 
@@ -178,6 +188,10 @@ class DatabaseLaunchedClient(_Launched, DatabaseClient):
 
     def _init(self) -> None:
         self._launch()
+
+    def _lost(self) -> None:
+        self._forget_launch()
+        self.restart()
 
     def _diagnosis(self) -> str:
         return self._launch_diagnosis()

@@ -137,7 +137,7 @@ def _put_batch(client: BufferClient, buffers: Sequence[Buffer]) -> None:
         answer = response.read(64 * 1024)
         try:
             n_stored = json.loads(answer).get("stored")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             n_stored = None
         if n_stored != len(buffers):
             raise ExchangeFailed("damaged", f"{answer[:80]!r} does not acknowledge {len(buffers)} buffers")

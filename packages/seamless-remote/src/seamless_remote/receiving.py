@@ -81,7 +81,10 @@ def _receive_large(response: Response, checksum: Checksum, length: int) -> Buffe
     from seamless.parts import mark_immutable
     from seamless_store.side_hash import SideHash
 
-    memory = _memory(length)
+    try:
+        memory = _memory(length)
+    except (OSError, MemoryError) as exc:
+        raise ExchangeFailed("too-large", f"{length} bytes do not fit into memory") from exc
     view = memoryview(memory)
     hasher = SideHash(hashlib.sha256())
     try:

@@ -8,6 +8,10 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ("Peer", "RawServer", "answer")
 
@@ -89,14 +93,15 @@ class Peer:
 class RawServer:
     """Serve connection number n by `sessions[n]`, the last one for all further connections. A context manager.
 
-    heads, bodies: what came. connections: how many. url: the address.
+    tls: speak https with it. heads, bodies: what came. connections: how many. url: the address.
     """
 
-    def __init__(self, *sessions: Callable[[Peer], None]) -> None:
+    def __init__(self, *sessions: Callable[[Peer], None], tls: ssl.SSLContext | None = None) -> None:
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.connections = 0
         self._sessions = sessions
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
@@ -142,6 +147,9 @@ class RawServer:
 
     def _serve(self, session: Callable[[Peer], None], sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True)
+                self._sockets.append(sock)
             session(Peer(sock, self))
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
