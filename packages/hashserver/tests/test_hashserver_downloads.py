@@ -178,3 +178,9 @@ def test_extra_directories_are_looked_at_by_every_route(serve, tmp_path, layout)
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / checksum(b"later")).write_bytes(b"later")
     assert client.get(b"later") == (200, b"later")
+
+
+def test_target_may_be_a_whole_address(client):
+    client.put(SMALL)
+    assert client.ask("GET", f"http://example.org/{checksum(SMALL)}?x=1")[:2] == (200, SMALL)
+    assert client.ask("GET", "http://example.org")[0] == 404

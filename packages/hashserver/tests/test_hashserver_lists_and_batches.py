@@ -123,13 +123,17 @@ def test_records_come_back_however_the_body_is_cut(items, step):
     assert found == items
 
 
+def _read(body):
+    reader = RecordsReader()
+    list(reader.feed(body))
+    reader.finish()
+
+
 @pytest.mark.provokes("RecordsMalformed")
 @pytest.mark.parametrize("body", [b"x", record(b"d" * 32, b"content")[:-1], b"d" * 32 + b"\xff" * 8])
 def test_a_body_that_is_no_sequence_of_records_is_malformed(body):
-    reader = RecordsReader()
     with pytest.raises(RecordsMalformed):
-        list(reader.feed(body))
-        reader.finish()
+        _read(body)
 
 
 def test_a_batch_is_stored_and_fetched(client):

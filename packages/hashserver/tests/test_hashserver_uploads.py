@@ -316,3 +316,20 @@ def test_answer_of_an_upload_whose_body_nobody_wants_is_heard(client):
     for _ in range(3):
         assert client.put(LARGE) == (201, b"")
         assert client.get(LARGE) == (200, LARGE)  # on the same connection
+
+
+def test_client_that_asks_first_is_told_to_go_on_only_if_its_body_is_wanted(client):
+    def ask():
+        with socket.create_connection(("127.0.0.1", client.server.port), timeout=30) as connection:
+            head = f"PUT /{checksum(SMALL)} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            connection.sendall(f"{head}Content-Length: {len(SMALL)}\r\n\r\n".encode())
+            first = connection.recv(1000)
+            if first.startswith(b"HTTP/1.1 100 "):
+                connection.sendall(SMALL)
+                first = connection.recv(1000)
+            return first
+
+    assert ask().startswith(b"HTTP/1.1 200 ")
+    answer = ask()
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"Connection: close" in answer

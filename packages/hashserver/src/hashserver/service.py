@@ -44,6 +44,7 @@ __all__ = ("HashserverService",)
 
 SWEEP_INTERVAL_S = 3600.0
 _BUFFER_PATH = re.compile("/([0-9a-f]{64})")
+_ADDRESS = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _LISTS = frozenset({"has", "has-now", "buffer-length"})
 _NOT_FOUND = b'{"detail":"Not Found"}'
 _NOT_ALLOWED = b'{"detail":"Method Not Allowed"}'
@@ -104,7 +105,7 @@ class HashserverService:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         if hasattr(self, "_served"):
-            await asyncio.get_running_loop().run_in_executor(None, self._served.small_uploads.close)
+            await self._served.run_blocking(self._served.small_uploads.close)
             self._served.chain.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -114,7 +115,7 @@ class HashserverService:
             answer = quick_download(self._served, request, bytes.fromhex(match[1]))
             if answer is not None:
                 return answer
-        path = path.partition("?")[0]
+        path = _path_of(path)
         name = unquote(path[1:]) if "%" in path else path[1:]
         try:
             if (
@@ -188,6 +189,13 @@ class HashserverService:
         else:
             if n_removed:
                 served.log.event("swept", temporary_files=n_removed)
+
+
+def _path_of(target: str) -> str:
+    """Return the path in a request target, without its query; a proxy sends the whole address."""
+    if not target.startswith("/") and (match := _ADDRESS.match(target)):
+        target = target[match.end() :] or "/"
+    return target.partition("?")[0]
 
 
 def _open(options: HashserverOptions) -> DirectoryChain:

@@ -38,7 +38,10 @@ async def upload(served: Served, request: web.BaseRequest, digest: bytes) -> Qui
     try:
         if await served.is_stored(digest, form):
             served.expected.stored(digest)
-            return status_answer(201)
+            answer = status_answer(201)
+            if "Expect" in request.headers:  # the body may come or not: what follows could be either
+                answer.force_close()
+            return answer
         with served.expected.upload(digest):
             chunks = body_chunks(request)
             collected: list[bytes] = []
