@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pty
 import signal
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from seamless import Buffer
+from seamless import Buffer, Checksum
 from seamless.embedded import open_embedded
 from seamless_remote import buffer_command
 
@@ -231,6 +232,36 @@ def test_a_terminal_is_spared_what_is_no_text(keeper, content):
 )
 def test_what_counts_as_text(content, is_text):
     assert buffer_command._is_text(content) == is_text
+
+
+def test_a_terminal_shows_how_far_a_slow_transfer_is(monkeypatch, tmp_path):
+    from seamless_command import progress
+    from seamless_command.messages import Messages
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    class SlowStore:
+        def length(self, checksum):
+            return 100
+
+        def path(self, checksum):
+            return None
+
+        def download(self, checksum, path, advance):
+            for _ in range(10):
+                advance(10)
+            Path(path).write_bytes(bytes(100))
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(progress, "DELAY_S", 0.0)
+    checksum = Checksum(ABSENT)
+    assert buffer_command.deliver(checksum, SlowStore(), str(tmp_path / "out"), Messages("test"))  # type: ignore[arg-type]
+    assert ABSENT[:12] in shown.getvalue()
+    assert "100" in shown.getvalue()
 
 
 # Fingertips

@@ -164,6 +164,11 @@ def test_a_list_of_clients_that_cannot_be_used_is_an_error_and_not_ignored(text,
     assert said in err
 
 
+@pytest.mark.parametrize("text", ["", " ", "{}", '{"database": [], "buffer": []}'])
+def test_a_list_that_names_nothing_means_memory(text):
+    assert run("from seamless.active import get_active; print(get_active().location)", text)[0] == "memory\n"
+
+
 def test_seamless_cache_comes_before_the_services(tmp_path):
     code = f"""
         import os

@@ -11,6 +11,7 @@ __all__ = ("CACHE_VARIABLE", "DATABASE_NAME", "cache_root", "forwarded_clients",
 
 CACHE_VARIABLE = "SEAMLESS_CACHE"
 CLIENTS_VARIABLE = "SEAMLESS_REMOTE_CLIENTS"
+NO_CLIENTS = ("", "{}", '{"database":[],"buffer":[]}', '{"buffer":[],"database":[]}')  # as JSON is written
 DATABASE_NAME = "seamless.db"
 DEFAULT_PROJECT = "__TOPLEVEL__"
 
@@ -27,7 +28,7 @@ def forwarded_clients() -> str | None:
     It counts only without `SEAMLESS_CACHE`.
     """
     text = os.environ.get(CLIENTS_VARIABLE, "").strip()
-    return None if text in ("", "{}") or cache_root() is not None else text
+    return None if "".join(text.split()) in NO_CLIENTS or cache_root() is not None else text
 
 
 def working_directory(

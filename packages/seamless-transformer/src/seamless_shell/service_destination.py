@@ -205,5 +205,4 @@ class ServiceDestination(Destination):
 
 def open_services(scope: Scope) -> ServiceDestination:
     """Return the services of the scope. Raises what making their clients raises."""
-    active = scope.active
-    return ServiceDestination(active.buffers, active.location)  # type: ignore[arg-type] # the store of services
+    return ServiceDestination(scope.active.buffers, scope.location)  # type: ignore[arg-type] # the store of services
