@@ -83,8 +83,9 @@ print(json.dumps(seconds / n * 1e6))
 
 
 def _steps(first):
+    Path("steps.py").write_text(STEPS)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", STEPS, str(first), str(N_STEPS)],
+        [sys.executable, "-W", "ignore", "steps.py", str(first), str(N_STEPS)],
         stdout=subprocess.PIPE,
         check=True,
         text=True,

@@ -45,11 +45,14 @@ def test_forgotten_promises_take_no_memory():
 def test_an_upload_that_fails_leaves_the_promise_and_one_that_succeeds_keeps_it():
     expected = Expected(_Clock())
     expected.promise(A)
-    upload = expected.upload(A)
-    upload.__enter__()
-    assert expected.is_arriving(A)
+
+    def fail():
+        with expected.upload(A):
+            assert expected.is_arriving(A)
+            raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        upload.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+        fail()
     assert not expected.is_arriving(A)
     assert A in expected
     expected.stored(A)

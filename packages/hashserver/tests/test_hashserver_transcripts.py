@@ -40,7 +40,6 @@ DEVIATIONS: dict[str, tuple[int, bytes, str]] = {
     "hs-rw-prefix-11": (200, b"", HEAD),
     "hs-rw-prefix-14": (206, b"Content-Range: bytes 0-1/14\r\n\r\nhe\r\n--", "the boundary is random"),
     "hs-rw-prefix-35": (405, b"Method Not Allowed", CORS),
-    "hs-rw-prefix-37": (400, b"Invalid data", "there is no web framework whose pages could be served"),
     "hs-bad-input-05": (400, b"position 0", TEXT),
     "hs-bad-input-26": (400, b'"type":"string_type"', "a number in a list is a bad request, no server error"),
     "hs-bad-input-28": (200, b"[false]", "lists may be sent by POST"),

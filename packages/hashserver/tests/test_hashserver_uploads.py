@@ -188,6 +188,24 @@ def test_an_upload_that_is_broken_off_or_refused_leaves_a_good_file_alone(client
     assert client.ask("GET", f"/{checksum(content)}", Accept_Encoding=encoding)[:2] == (200, packed)
 
 
+def test_uploads_that_stand_still_stall_nobody(client):
+    stalled = []
+    for i in range(40):  # more than there are threads
+        content = b"%d" % i + LARGE
+        stalled.append((content, _half_sent(client, content, checksum(content))))
+    _until(lambda: len(client.temporaries()) == 40, "the uploads are not under way")
+    for i in range(10):
+        new = b"%d" % i * 200_000
+        assert client.put(new) == (200, b"OK")
+        assert client.get(new) == (200, new)
+    for content, connection in stalled[:3]:
+        connection.sendall(content[len(content) // 2 :])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+    for _, connection in stalled:
+        connection.close()
+    _until(lambda: client.temporaries() == [], "temporary files stay")
+
+
 @pytest.mark.parametrize("content", [SMALL * 10, LARGE], ids=len)
 def test_two_servers_on_one_directory(serve, content):
     one, two = serve(), serve()

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from seamless_store.key_claims import KeyClaims
 from seamless_store.results_database import ResultRow, ResultsDatabase
 
 BUSY_S = "2"
@@ -125,3 +126,22 @@ def test_a_request_that_is_freed_in_time_is_answered(launch, path, stored, locke
         assert write.is_waiting()
     assert look_up.result()[:2] == (200, result.hex())
     assert write.result()[:2] == (200, "OK")
+
+
+@pytest.mark.invariant("I-140")
+def test_a_key_that_another_process_has_claimed_holds_up_nobody_else(launch, connect, path, stored, unique):
+    _, result = stored
+    server = launch(path, "--writable", "--busy-timeout", "20")
+    client = connect(server)
+    claimed = unique("claimed")
+    with KeyClaims(path).open() as claims:
+        assert claims.try_claim(claimed)
+        waiting = Asked(server.port, "PUT", type="transformation", checksum=claimed.hex(), value=result.hex())
+        latencies = [
+            seconds_of(lambda n=n: client.put("transformation", unique(n), value=result)) for n in range(50)
+        ]
+        assert max(latencies) < AT_ONCE_S
+        assert waiting.is_waiting()
+        assert client.get("transformation", claimed)[0] == 404
+    assert waiting.result()[:2] == (200, "OK")
+    assert client.get("transformation", claimed) == (200, result.hex())

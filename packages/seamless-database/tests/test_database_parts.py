@@ -184,6 +184,21 @@ def test_changes_that_are_done_together_have_their_values_and_errors(tmp_path):
         assert database.transformation(tf) is None
 
 
+@pytest.mark.provokes("WouldWait")
+def test_a_change_whose_key_is_claimed_elsewhere_is_left_out(tmp_path):
+    claimed, free, result = bytes(32), b"f" * 32, b"1" * 32
+    many = [(bytes([n] * 32).hex(), result.hex(), None) for n in range(20)]
+    with ResultsDatabase(tmp_path / "seamless.db") as database, database.claims.open() as elsewhere:
+        assert elsewhere.try_claim(claimed)
+        done = database.apply_all(
+            [changes.set_result(claimed, result), changes.set_result(free, result), changes.insert_rows(many)]
+        )
+        assert [type(outcome) for outcome in done] == [errors.WouldWait, type(None), errors.WouldWait]
+        assert database.transformation_many([claimed, free]) == [None, result]
+        elsewhere.close()
+        assert database.apply_all([changes.insert_rows(many)]) == [[result] * 20]
+
+
 # Failures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -99,6 +100,9 @@ def test_concurrent_writes_share_transactions_and_each_gets_its_own_answer(launc
 
     in_threads(16, write)
     assert wrong == []
+    metrics = server.get("/metrics")[1].decode()
+    (n_transactions,) = re.findall(r"^seamless_database_transactions (\S+)$", metrics, re.MULTILINE)
+    assert 0 < float(n_transactions) < 16 * 20 * 3
 
 
 @pytest.mark.invariant("I-143")

@@ -83,6 +83,14 @@ def test_batches_stay_within_the_limits_of_servers(
     assert [path for _, path in server.requests] == ["/buffers"] * 3 + ["/buffers/get"] * 2
 
 
+def test_long_lists_are_asked_in_pieces(client: BufferClient, server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("seamless_remote.buffer_lists.MANY", 3)
+    server.buffers[name(b"7").hex()] = b"7"
+    names = [name(b"%d" % number) for number in range(8)]
+    assert client.has_many_sync(names) == [number == 7 for number in range(8)]
+    assert [path for _, path in server.requests] == ["/has-now"] * 3
+
+
 def test_empty_buffer_is_told_from_an_absent_one(client: BufferClient, server):
     empty = name(b"")
     assert client.length_many_sync([empty]) == [None]

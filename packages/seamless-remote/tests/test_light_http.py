@@ -22,6 +22,7 @@ from seamless_remote.http_message import (
     parse_head,
     request_head,
 )
+from seamless_remote.light_connection import Connection
 from seamless_remote.light_http import LightClient
 from seamless_remote.testing.raw_server import Peer, RawServer, answer
 from seamless_remote.timeouts import Timeouts
@@ -93,6 +94,29 @@ def test_request_that_dies_with_its_kept_connection_is_sent_once_more_on_a_fresh
         assert [get(client)[1], get(client, "/y")[1]] == [b"old", b"hello"]
         client.close()
     assert [head.split()[1] for head in server.heads] == [b"/x", b"/y", b"/y"]
+
+
+@pytest.mark.parametrize("size", [0, 1000, 200_000, 3_000_000])
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_connection_that_dies_just_before_it_is_used_is_replaced(
+    how: str, size: int, monkeypatch: pytest.MonkeyPatch
+):
+    gone = threading.Event()
+
+    def dies(peer: Peer) -> None:
+        peer.head()
+        peer.send(answer(b"old"))
+        getattr(peer, how)()
+        gone.set()
+
+    monkeypatch.setattr(Connection, "is_stale", lambda self: not gone.wait(20))  # it died after that look
+    with RawServer(dies, lambda peer: (peer.request(), peer.send(answer(b"new")))) as server:
+        client = LightClient(server.url)
+        get(client)
+        with client.open("PUT", "/y", body=PartsBody((bytes(size),))) as response:
+            assert response.read(LIMIT) == b"new"
+        client.close()
+    assert server.bodies == [bytes(size)]
 
 
 def test_request_that_is_not_idempotent_is_not_sent_again():

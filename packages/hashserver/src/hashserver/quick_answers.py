@@ -17,6 +17,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 __all__ = ("QuickAnswer", "http_date", "json_answer", "status_answer")
 
 _JSON = "Content-Type: application/json\r\n"
+_TEXT = "Content-Type: text/plain; charset=utf-8\r\n"
 
 
 class QuickAnswer(web.StreamResponse):
@@ -75,8 +76,8 @@ class QuickAnswer(web.StreamResponse):
 
 
 def status_answer(status: int, body: bytes = b"") -> QuickAnswer:
-    """Return an answer without a content type, as the protocol has them: `OK`, `Not found`, or empty."""
-    return QuickAnswer(status, "", body)
+    """Return an answer of plain text, `OK` or `Not found`, or an empty one."""
+    return QuickAnswer(status, _TEXT if body else "", body)
 
 
 def json_answer(status: int, body: bytes, headers: str = "") -> QuickAnswer:

@@ -9,6 +9,7 @@ Routes, with the capability that a route beyond the protocol of Seamless 1.4 is 
 | GET, POST | /has, /has-now, /buffer-length | POST: `post-lists` |
 | POST | /buffers | `batch-put`, writable servers |
 | POST | /buffers/get | `batch-get` |
+| GET, HEAD | /openapi.json | the protocol, as OpenAPI 3.1 |
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import contextlib
 import json
 import re
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -121,7 +123,7 @@ class HashserverService:
             if (
                 "/" not in name
                 and name not in _LISTS
-                and name not in ("", "buffers", "healthcheck", "metrics")
+                and name not in ("", "buffers", "healthcheck", "metrics", "openapi.json")
             ):
                 return await self._buffer(request, name)
             return await self._other(request, name, path)
@@ -150,7 +152,9 @@ class HashserverService:
             if method != "POST":
                 return _not_allowed("POST")
             return await (store_batch if name == "buffers" else fetch_batch)(served, request)
-        if name in ("healthcheck", "metrics"):
+        if name == "openapi.json" and method in ("GET", "HEAD"):
+            return json_answer(200, files("hashserver").joinpath(name).read_bytes())
+        if name in ("healthcheck", "metrics", "openapi.json"):
             return _not_allowed("GET, HEAD")
         head, _, rest = name.partition("/")
         if head == "promise" and rest and "/" not in rest and served.writable:

@@ -115,6 +115,7 @@ class Connection:
             try:  # the server may have answered before it closed
                 answer = self._read_head()
             except ExchangeFailed:
+                exc.stale = self.answered > 0
                 raise exc from None
             answer.keeps_alive = False
             return answer
@@ -130,7 +131,8 @@ class Connection:
         except TimeoutError as exc:
             raise self._timed_out("the request could not be sent") from exc
         except OSError as exc:
-            raise ExchangeFailed("reset", f"connection lost while sending ({exc.strerror or exc})") from exc
+            detail = f"connection lost while sending ({exc.strerror or exc})"
+            raise ExchangeFailed("reset", detail, stale=self.answered > 0) from exc
 
     def _send_parts(self, body: PartsBody) -> bool:
         for chunk in body.chunks():

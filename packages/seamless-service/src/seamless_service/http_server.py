@@ -6,6 +6,7 @@ aiohttp's low-level server without its router, whose work costs as much as answe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -56,6 +57,7 @@ class HttpServer:
         self._log = log
         self._cors = cors
         self._log_all = log_all
+        self._n_requests = 0
         self._id_prefix = os.urandom(4).hex()
         self._id_counter = itertools.count(1)
         quiet = logging.getLogger("aiohttp.server")
@@ -72,11 +74,19 @@ class HttpServer:
     async def close(self, timeout_s: float) -> None:
         """End idle connections now, and the others when their request is answered, at most after `timeout_s`."""
         self.protocol_factory.pre_shutdown()
-        await self.protocol_factory.shutdown(timeout_s)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._until_answered(), timeout_s)
+        # What is left: requests that took too long, and clients that still send what nobody reads.
+        await self.protocol_factory.shutdown(0.1)
+
+    async def _until_answered(self) -> None:
+        while self._n_requests:
+            await asyncio.sleep(0.01)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         activity = self._activity
         activity.begin()
+        self._n_requests += 1
         started = time.perf_counter()
         status = 500
         try:
@@ -91,6 +101,7 @@ class HttpServer:
             raise
         finally:
             activity.end()
+            self._n_requests -= 1
             seconds = time.perf_counter() - started
             self._metrics.answered(request.method, status, seconds)
             if self._log_all or seconds > SLOW_S or (status >= 400 and status != 404):

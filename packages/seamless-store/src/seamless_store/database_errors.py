@@ -253,9 +253,9 @@ class ResultNotStored(DatabaseConflict):
 
 
 class WouldWait(DatabaseError):
-    """A look-up that must answer at once cannot: the file is locked, or not open yet.
+    """What must be done at once cannot: the file is locked or not open yet, or another process has claimed the key.
 
-    Remedy: ask again on a thread, with the look-up that waits.
+    Remedy: ask again on a thread that may wait.
     """
 
 

@@ -10,6 +10,7 @@ right, in order and without repeats even in files where the reference left stale
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import weakref
@@ -28,6 +29,7 @@ from .group_commit import GroupCommit, Request
 from .key_claims import ClaimSet, KeyClaims
 from .result_look_ups import IrreproducibleRow, ResultLookUps
 from .row_operations import Row
+from .sqlite_failures import would_wait
 from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
@@ -239,8 +241,16 @@ class ResultsDatabase:
             return self._write(change.operation)
 
     def apply_all(self, some: Sequence[Change[Any]]) -> list[Any]:
-        """Do changes in order, durably and in one transaction; return the value or DatabaseError of each."""
-        return self.apply(changes.together(some))
+        """Do changes in order, durably and in one transaction; return the value or DatabaseError of each.
+
+        One whose keys another process has claimed is not waited for: its outcome is WouldWait.
+        """
+        self.require_writable()
+        with self.claims.open() if self.claims.supported else contextlib.nullcontext() as claims:
+            ready = [change for change in some if claims is None or _claim_at_once(claims, change.keys)]
+            outcomes = iter(self._write(changes.together(ready).operation) if ready else ())
+            taken = set(map(id, ready))
+            return [next(outcomes) if id(change) in taken else would_wait(self.path) for change in some]
 
     def sync(self) -> None:
         """Make durable what others have committed already and may not have synced yet."""
@@ -288,6 +298,12 @@ class ResultsDatabase:
         """Called by the leader when the others have their answers and the writers' lock is free."""
         pages, self._pages = self._pages, (0, 0)
         self._connections.checkpoint_if_due(*pages)
+
+
+def _claim_at_once(claims: ClaimSet, keys: frozenset[bytes]) -> bool:
+    if len(keys) >= _CLAIM_ALL_FROM:
+        return claims.try_claim_all()
+    return all(claims.try_claim(key) for key in keys)
 
 
 class _Claimed:

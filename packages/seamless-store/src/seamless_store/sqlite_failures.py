@@ -43,7 +43,7 @@ def unsafe_after_fork(path: str) -> DatabaseUnsafeAfterFork:
 
 def would_wait(path: str) -> WouldWait:
     remedy = "ask again on a thread, with the look-up that waits."
-    return WouldWait(f"{path} is locked, or not open yet.", path=path, remedy=remedy)
+    return WouldWait(f"{path} is locked, or not open yet, or the key is claimed.", path=path, remedy=remedy)
 
 
 def read_only(path: str, *, writable: bool) -> DatabaseReadOnly:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -108,6 +109,17 @@ class ServiceProcess:
             if has_ended or time.monotonic() > deadline or found in ("failed", "running"):
                 self.kill()
                 raise ServiceProcessFailed(f"{self._command} has status {found}, not {wanted}:\n{self.log()}")
+            time.sleep(0.01)
+
+    def wait_for_port(self) -> None:
+        """Wait until it accepts connections: services of the reference say `running` a little before they do."""
+        deadline = time.monotonic() + self._start_timeout_s
+        while True:
+            with socket.socket() as connection:
+                if connection.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if not self.is_running() or time.monotonic() > deadline:
+                raise ServiceProcessFailed(f"{self._command} does not listen on {self.port}:\n{self.log()}")
             time.sleep(0.01)
 
     def state(self) -> dict[str, Any]:
