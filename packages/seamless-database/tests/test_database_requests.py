@@ -212,7 +212,7 @@ REFUSED_WRITES = [
     ({"type": "transformation", "checksum": HEX, "value": SHORT}, "Malformed request"),
     ({"type": "transformation_insert", "checksum": HEX}, INSERT),
     ({"type": "transformation_insert", "checksum": HEX, "value": HEX, "record": 5}, INSERT),
-    ({"type": "transformation_insert", "checksum": HEX, "value": HEX, "record": {}}, INSERT),
+    ({"type": "transformation_insert", "checksum": HEX, "value": HEX, "record": [1]}, INSERT),
     ({"type": "transformation_insert_many"}, INSERT_MANY),
     ({"type": "transformation_insert_many", "rows": [[HEX, HEX]]}, INSERT_MANY),
     ({"type": "transformation_insert_many", "rows": [[5, HEX, None]]}, INSERT_MANY),

@@ -25,6 +25,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 from seamless_service.failures import StartFailed
+from seamless_service.requests import path_of
 from seamless_service.service import ServiceContext
 from seamless_store.directory_chain import DirectoryChain, ExtraDirectory
 from seamless_store.errors import StoreError, StoreLayoutUnknown
@@ -46,7 +47,6 @@ __all__ = ("HashserverService",)
 
 SWEEP_INTERVAL_S = 3600.0
 _BUFFER_PATH = re.compile("/([0-9a-f]{64})")
-_ADDRESS = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _LISTS = frozenset({"has", "has-now", "buffer-length"})
 _NOT_FOUND = b'{"detail":"Not Found"}'
 _NOT_ALLOWED = b'{"detail":"Method Not Allowed"}'
@@ -117,7 +117,7 @@ class HashserverService:
             answer = quick_download(self._served, request, bytes.fromhex(match[1]))
             if answer is not None:
                 return answer
-        path = _path_of(path)
+        path = path_of(path)
         name = unquote(path[1:]) if "%" in path else path[1:]
         try:
             if (
@@ -193,13 +193,6 @@ class HashserverService:
         else:
             if n_removed:
                 served.log.event("swept", temporary_files=n_removed)
-
-
-def _path_of(target: str) -> str:
-    """Return the path in a request target, without its query; a proxy sends the whole address."""
-    if not target.startswith("/") and (match := _ADDRESS.match(target)):
-        target = target[match.end() :] or "/"
-    return target.partition("?")[0]
 
 
 def _open(options: HashserverOptions) -> DirectoryChain:

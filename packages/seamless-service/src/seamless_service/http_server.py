@@ -25,6 +25,7 @@ from .answers import RequestRefused, error_answer
 from .cors import ANSWER_HEADERS, Cors
 from .logs import Log
 from .metrics import CONTENT_TYPE, Metrics
+from .requests import path_of
 from .service import Service
 
 __all__ = ("HttpServer",)
@@ -58,6 +59,7 @@ class HttpServer:
         self._cors = cors
         self._log_all = log_all
         self._n_requests = 0
+        self._is_closing = False
         self._id_prefix = os.urandom(4).hex()
         self._id_counter = itertools.count(1)
         quiet = logging.getLogger("aiohttp.server")
@@ -72,10 +74,12 @@ class HttpServer:
         )
 
     async def close(self, timeout_s: float) -> None:
-        """End idle connections now, and the others when their request is answered, at most after `timeout_s`."""
-        self.protocol_factory.pre_shutdown()
+        """Answer what is under way, at most for `timeout_s`; each connection ends with its answer."""
+        self._is_closing = True
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._until_answered(), timeout_s)
+        # Not before: aiohttp drops what a connection that is to end still receives, also the rest of an upload.
+        self.protocol_factory.pre_shutdown()
         # What is left: requests that took too long, and clients that still send what nobody reads.
         await self.protocol_factory.shutdown(0.1)
 
@@ -92,6 +96,8 @@ class HttpServer:
         try:
             answer = await self._answer(request)
             status = answer.status
+            if self._is_closing:
+                answer.force_close()
             # The answer is sent here, so that its time counts, and a service may not stop in the middle of it.
             await answer.prepare(request)
             await answer.write_eof()
@@ -118,7 +124,7 @@ class HttpServer:
             if (
                 path.startswith("/healthcheck")
                 and request.method in ("GET", "HEAD")
-                and _path_of(path) == "/healthcheck"
+                and path_of(path) == "/healthcheck"
             ):
                 return self._health(request)
             if self._access.token is not None:
@@ -208,10 +214,6 @@ class _Request(web.BaseRequest):
     async def _prepare_hook(self, answer: web.StreamResponse) -> None:
         if ANSWER_HEADERS in self._state:
             answer.headers.update(self[ANSWER_HEADERS])
-
-
-def _path_of(target: str) -> str:
-    return target.partition("?")[0]
 
 
 def _shown(path: str) -> str:

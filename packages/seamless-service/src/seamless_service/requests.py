@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncIterator
 
@@ -12,10 +13,22 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .answers import ClientGone, RequestRefused
 
-__all__ = ("BODY_PATIENCE_S", "body_chunks", "read_body")
+__all__ = ("BODY_PATIENCE_S", "body_chunks", "path_of", "read_body")
 
 BODY_PATIENCE_S = 60.0  # a client that sends nothing for so long has lost its way
 _GZIP = 16 + zlib.MAX_WBITS
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
+
+
+def path_of(target: str) -> str:
+    """Return the path in a request target, without its query; a proxy sends the whole address.
+
+    >>> path_of("http://host:80/has?x=1")
+    '/has'
+    """
+    if not target.startswith("/") and (match := _ADDRESS.match(target)):
+        target = target[match.end() :] or "/"
+    return target.partition("?")[0]
 
 
 async def body_chunks(

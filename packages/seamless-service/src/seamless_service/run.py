@@ -58,11 +58,20 @@ def run_service(
                 loop.run_until_complete(runner.run())
                 loop.run_until_complete(loop.shutdown_asyncgens())
             finally:
+                _cancel_what_is_left(loop)
                 asyncio.set_event_loop(None)
                 loop.close()
         except StartFailed as exc:
             return _not_started(exc, status, log)
     return 0
+
+
+def _cancel_what_is_left(loop: asyncio.AbstractEventLoop) -> None:
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 
 def _not_started(failure: StartFailed, status: StatusFile, log: Log) -> int:
