@@ -25,6 +25,7 @@ __all__ = (
     "percentile",
     "reference_database_port",
     "salt",
+    "service_port",
     "use_cache",
     "workload_main",
 )
@@ -111,20 +112,23 @@ def _status_mib(field: str) -> float:
 
 
 def database_server_port(path: str | Path, command: Sequence[str]) -> int:
-    """Return the port of a database server for this file, ours or the reference's; start it at the first call.
+    """Return the port of a database server for this file, ours or the reference's; start it at the first call."""
+    return service_port("database", [*command, str(path)])
+
+
+def service_port(name: str, command: Sequence[str]) -> int:
+    """Return the port of a service, ours or the reference's; start it, writable, at the first call.
 
     Its status file lies where a launcher's would, so that the harness ends it after the run.
     """
     states = Path.home() / ".remote-http-launcher" / "server"
-    state = states / "bench-database.json"
+    state = states / f"bench-{name}.json"
     if not state.exists():
         states.mkdir(parents=True, exist_ok=True)
         options = ["--port-range", "20000", "60000", "--host", "127.0.0.1"]
         options += ["--writable", "--status-file", str(state), "--timeout", "600"]
         state.write_text(json.dumps({"status": "starting"}))
-        process = subprocess.Popen(
-            [*command, str(path), *options], stdout=subprocess.DEVNULL, start_new_session=True
-        )
+        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, start_new_session=True)
         state.write_text(json.dumps({"status": "starting", "pid": process.pid}))
     deadline = time.monotonic() + 30.0
     while time.monotonic() < deadline:
@@ -132,7 +136,7 @@ def database_server_port(path: str | Path, command: Sequence[str]) -> int:
         if answer.get("status") == "running":
             return int(answer["port"])
         time.sleep(0.02)
-    raise RuntimeError(f"the database server did not start: {state.read_text()}")
+    raise RuntimeError(f"the {name} server did not start: {state.read_text()}")
 
 
 def reference_database_port(path: str | Path) -> int:

@@ -175,13 +175,50 @@ def test_the_front_door_has_the_documented_names(tmp_path):
         "collect_remote_clients get_nparallel init set_nparallel set_remote_clients set_stage set_substage "
         "set_workdir".split()
     )
-    assert lines[1:] == ["/home/u/x", "{} None"]
+    assert lines[1:] == ["/home/u/x", "{'database': [], 'buffer': []} None"]
 
 
 @pytest.mark.provokes("ConfigurationError")
-def test_remote_clients_are_refused_until_there_are_services(tmp_path):
-    done = run("import seamless.config; seamless.config.set_remote_clients({'buffer': []})", tmp_path)
-    assert "ConfigurationError: cannot use remote clients ['buffer']" in done.stderr
+def test_remote_clients_after_init_are_refused(tmp_path):
+    code = """
+        import seamless.config
+        seamless.config.init()
+        seamless.config.set_remote_clients({"buffer": [{"readonly": True, "url": "http://127.0.0.1:1"}]})
+    """
+    done = run(code, tmp_path, SEAMLESS_CACHE="c")
+    assert "ConfigurationError: set_remote_clients() was called after init()" in done.stderr
+
+
+def test_remote_clients_become_the_active_set_without_a_warning(tmp_path):
+    code = """
+        import seamless.config
+        from seamless.active import get_active
+        entry = {"readonly": False, "url": "http://127.0.0.1:1"}
+        seamless.config.set_remote_clients({"buffer": [entry], "database": [entry]})
+        seamless.config.init()
+        print(get_active().location)
+        print(seamless.config.collect_remote_clients()["buffer"][0]["url"])
+    """
+    done = run(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "buffers: http://127.0.0.1:1; results: http://127.0.0.1:1",
+        "http://127.0.0.1:1",
+    ]
+    assert "UserWarning" not in done.stderr
+
+
+def test_init_with_the_clients_of_the_environment_does_not_warn(tmp_path):
+    code = """
+        import seamless.config
+        from seamless.active import get_active
+        seamless.config.init()
+        print(get_active().location)
+    """
+    clients = '{"buffer": [{"readonly": true, "remote_url": "http://127.0.0.1:1"}]}'
+    done = run(code, tmp_path, SEAMLESS_REMOTE_CLIENTS=clients)
+    assert done.stdout == "buffers: http://127.0.0.1:1 (read-only); results: memory\n"
+    assert "UserWarning" not in done.stderr
 
 
 def test_configuration_after_close_is_refused(tmp_path):

@@ -94,3 +94,22 @@ def test_a_referenced_buffer_that_the_store_holds_makes_room_under_the_hard_limi
     cache.incref(other.get_checksum().bytes(), other)
     assert cache.size_bytes == 2_500
     assert resolution.resolve(checksum).content == bytes(2_000)
+
+
+def test_what_a_store_that_cannot_be_asked_may_lack_is_not_dropped(monkeypatch):
+    from seamless.errors import SeamlessError
+
+    class Gone(type(memory_set().buffers)):  # type: ignore[misc]
+        def has(self, checksum):
+            raise SeamlessError("the server does not answer")
+
+    cache = BufferCache(soft_bytes=100, hard_bytes=100)
+    monkeypatch.setattr(buffer_cache, "_cache", cache)
+    replace_active(
+        ActiveSet(buffers=Gone(cache), results=Closing(), persistent=True, location="test")  # type: ignore[arg-type]
+    )
+    held = Buffer(b"x" * 80)
+    held.incref(scratch=True)
+    with pytest.raises(buffer_cache.BufferCacheFull):
+        Buffer(b"y" * 80).incref(scratch=True)
+    assert cache.get(held.get_checksum().bytes()) is held

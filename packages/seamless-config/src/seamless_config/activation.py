@@ -6,13 +6,15 @@ import warnings
 from pathlib import Path
 
 from seamless.active import replace_active
+from seamless.cache_paths import forwarded_clients
 from seamless.embedded import cache_directory, set_from_environment
 from seamless.lifecycle import ensure_open, is_worker
 
 from . import select
+from .remote_clients import remote_clients_are_set, remote_set
 from .workdir import UNSET, Unset, infer_workdir, set_workdir_path, workdir_was_set
 
-__all__ = ("get_seamless_cache", "init", "set_stage", "set_substage", "set_workdir")
+__all__ = ("get_seamless_cache", "init", "is_initialised", "set_stage", "set_substage", "set_workdir")
 
 _activated_stage: str | None = None
 _initialised = False
@@ -37,11 +39,17 @@ def set_workdir(workdir: str | Path | Unset | None = UNSET) -> None:
 def init(*, workdir: str | Path | Unset | None = UNSET) -> None:
     """Open what the configuration asks for. Without effect in a worker, or when it was done already.
 
-    With `SEAMLESS_CACHE=DIR`, the embedded cache in DIR; without any configuration, memory (with a warning).
+    With `SEAMLESS_CACHE=DIR`, the embedded cache in DIR; with the clients of `set_remote_clients` or of
+    `SEAMLESS_REMOTE_CLIENTS`, their services; without any configuration, memory (with a warning).
     """
     if is_worker() or _initialised:
         return
     _set_stage(None, None, workdir)
+
+
+def is_initialised() -> bool:
+    """Whether `init` or `set_stage` has opened what the configuration asks for."""
+    return _initialised
 
 
 def set_stage(
@@ -65,7 +73,7 @@ def _set_stage(stage: str | None, substage: str | None, workdir: str | Path | Un
         set_workdir_path(None if workdir is None else Path(workdir).expanduser().absolute())
     elif not workdir_was_set():
         set_workdir_path(infer_workdir())
-    if cache_directory() is None:
+    if cache_directory() is None and forwarded_clients() is None and not remote_clients_are_set():
         warnings.warn(
             "No cluster defined; running without persistence. Results are kept in memory, for this process only. "
             "Set SEAMLESS_CACHE=/path/to/cache to keep them.",
@@ -74,6 +82,10 @@ def _set_stage(stage: str | None, substage: str | None, workdir: str | Path | Un
         )
     if _initialised and stage == _activated_stage:
         return
-    replace_active(set_from_environment(stage=stage, substage=substage))
+    replace_active(
+        remote_set(stage, substage)
+        if remote_clients_are_set()
+        else set_from_environment(stage=stage, substage=substage)
+    )
     _activated_stage = stage
     _initialised = True

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .errors import SeamlessError
 from .lifecycle import register_close_hook
 
 if TYPE_CHECKING:
@@ -123,7 +124,10 @@ def _connect(active: ActiveSet) -> None:
     from .checksum import Checksum
 
     def is_stored(digest: bytes) -> bool:
-        return active.persistent and active.buffers.has(Checksum._from_digest(digest))
+        try:
+            return active.persistent and active.buffers.has(Checksum._from_digest(digest))
+        except SeamlessError:  # a store that cannot be asked: what it may lack is not dropped
+            return False
 
     get_buffer_cache().set_stored_check(is_stored)
     register_close_hook(_close_active)

@@ -1,12 +1,17 @@
-"""Where the embedded cache keeps what: `SEAMLESS_CACHE`, and below it a directory for each project and stage."""
+"""What the environment says of where results are kept: `SEAMLESS_CACHE`, else `SEAMLESS_REMOTE_CLIENTS`.
+
+Below the directory of `SEAMLESS_CACHE` there is one for each project and stage.
+"""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ("CACHE_VARIABLE", "DATABASE_NAME", "cache_root", "working_directory")
+__all__ = ("CACHE_VARIABLE", "DATABASE_NAME", "cache_root", "forwarded_clients", "working_directory")
 
 CACHE_VARIABLE = "SEAMLESS_CACHE"
+CLIENTS_VARIABLE = "SEAMLESS_REMOTE_CLIENTS"
+NO_CLIENTS = ("", "{}", '{"database":[],"buffer":[]}', '{"buffer":[],"database":[]}')  # as JSON is written
 DATABASE_NAME = "seamless.db"
 DEFAULT_PROJECT = "__TOPLEVEL__"
 
@@ -15,6 +20,15 @@ def cache_root() -> str | None:
     """Return the directory of `SEAMLESS_CACHE`, absolute, `~` expanded; None when unset or blank."""
     text = os.environ.get(CACHE_VARIABLE, "").strip()
     return os.path.join(os.getcwd(), os.path.expanduser(text)) if text else None  # noqa: PTH109, PTH111
+
+
+def forwarded_clients() -> str | None:
+    """Return `SEAMLESS_REMOTE_CLIENTS`, the services that another process hands over; None when it names none.
+
+    It counts only without `SEAMLESS_CACHE`.
+    """
+    text = os.environ.get(CLIENTS_VARIABLE, "").strip()
+    return None if "".join(text.split()) in NO_CLIENTS or cache_root() is not None else text
 
 
 def working_directory(

@@ -11,14 +11,14 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .active import ActiveSet
 from .buffer import Buffer
 from .buffer_cache import get_buffer_cache
-from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, working_directory
+from .cache_paths import CACHE_VARIABLE, DATABASE_NAME, cache_root, forwarded_clients, working_directory
 from .checksum import Checksum
 from .errors import FileChanged, ResultConflict, SeamlessError
 from .memory_stores import MemoryBufferStore, MemoryResultCache
@@ -37,9 +37,12 @@ __all__ = (
     "EmbeddedBufferStore",
     "EmbeddedResultCache",
     "EmbeddedRunningSteps",
+    "RemoteClientsUnavailable",
     "cache_directory",
+    "keep_in_memory",
     "memory_set",
     "open_embedded",
+    "report_conflict",
     "set_from_environment",
 )
 
@@ -50,6 +53,13 @@ class CacheDirectoryError(SeamlessError, OSError):
     """The directory named by SEAMLESS_CACHE cannot be used.
 
     Remedy: name a directory that you may write, or unset SEAMLESS_CACHE to keep results in memory.
+    """
+
+
+class RemoteClientsUnavailable(SeamlessError, RuntimeError):
+    """SEAMLESS_REMOTE_CLIENTS names services, but the package that talks to them is not installed.
+
+    Remedy: `pip install seamless-remote`, or unset the variable.
     """
 
 
@@ -72,11 +82,31 @@ def set_from_environment(
     stage: str | None = None,
     substage: str | None = None,
 ) -> ActiveSet:
-    """Make the set that the environment asks for: embedded if SEAMLESS_CACHE is set, else memory."""
+    """Make the set that the environment asks for.
+
+    Embedded if SEAMLESS_CACHE is set, else the services of SEAMLESS_REMOTE_CLIENTS, else memory. Raises
+    CacheDirectoryError, RemoteClientsUnavailable, and what the clients raise.
+    """
     directory = cache_directory()
     if directory is None:
-        return memory_set()
+        if forwarded_clients() is None:
+            return memory_set()
+        make_set = _remote_set_maker()
+        return make_set(project=project, subproject=subproject, stage=stage, substage=substage)
     return open_embedded(directory, project=project, subproject=subproject, stage=stage, substage=substage)
+
+
+def _remote_set_maker() -> Callable[..., ActiveSet]:
+    """Load what seamless-remote offers for SEAMLESS_REMOTE_CLIENTS: it lies above this package."""
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group="seamless.plugins", name="remote_set"):
+        make_set: Callable[..., ActiveSet] = entry_point.load()
+        return make_set
+    raise RemoteClientsUnavailable(
+        "SEAMLESS_REMOTE_CLIENTS names services, but the package seamless-remote, which talks to them, is not "
+        "installed. Install it (pip install seamless-remote), or unset SEAMLESS_REMOTE_CLIENTS."
+    )
 
 
 def open_embedded(
@@ -108,7 +138,7 @@ def open_embedded(
     database_path = workdir / DATABASE_NAME
     buffer_directory = BufferDirectory(workdir, writable=writable)
     database = ResultsDatabase(database_path, writable=writable)
-    behind = WriteBehind(buffer_directory, database, on_conflict=_report_conflict)
+    behind = WriteBehind(buffer_directory, database, on_conflict=report_conflict)
     buffers = EmbeddedBufferStore(buffer_directory, behind, writable=writable)
     return ActiveSet(
         buffers=buffers,
@@ -121,7 +151,8 @@ def open_embedded(
     )
 
 
-def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
+def report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
+    """Say on standard error that another result of the step was stored first, and stands."""
     print(
         f"seamless: transformation {transformation.hex()} gave result {ours.hex()}, but {winner.hex()} was stored "
         "first and stands. The step is not reproducible: fix its random seed, its time or its environment.",
@@ -129,7 +160,8 @@ def _report_conflict(transformation: bytes, ours: bytes, winner: bytes) -> None:
     )
 
 
-def _keep_in_memory(buffers: Sequence[Buffer]) -> None:
+def keep_in_memory(buffers: Sequence[Buffer]) -> None:
+    """Keep buffers that no store takes, within the limits of the process's buffer cache."""
     cache = get_buffer_cache()
     for buffer in buffers:
         cache.add(buffer.get_checksum().bytes(), buffer)
@@ -171,7 +203,7 @@ class EmbeddedBufferStore:
 
     def put_many(self, buffers: Sequence[Buffer]) -> None:
         if not self._writable:
-            _keep_in_memory(buffers)
+            keep_in_memory(buffers)
             return
         self._behind.put_buffers([(buffer.get_checksum().bytes(), buffer.parts) for buffer in buffers])
 
@@ -180,7 +212,7 @@ class EmbeddedBufferStore:
         if not self._writable:
             from .file_buffers import read_buffer
 
-            _keep_in_memory([read_buffer(*file) for file in files])
+            keep_in_memory([read_buffer(*file) for file in files])
             return
         from seamless_store.errors import SourceChanged
         from seamless_store.file_intake import publish_files
@@ -268,7 +300,7 @@ class EmbeddedResultCache:
     ) -> Checksum:
         digest = transformation.bytes()
         if not self._writable:
-            _keep_in_memory(buffers)
+            keep_in_memory(buffers)
             return self._remember(digest, self.get(transformation) or result)
         text = None if record is None else json.dumps(record, separators=(",", ":"))
         winner = self._behind.put(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .buffer import Buffer
     from .buffer_cache import BufferCache
     from .checksum import Checksum
+    from .ports import BufferStore
 
 __all__ = ("MemoryBufferStore", "MemoryResultCache")
 
@@ -72,9 +73,12 @@ class MemoryBufferStore:
 
 
 class MemoryResultCache:
-    """Results in a dict, for the life of the process or of the active set."""
+    """Results in a dict, for the life of the process or of the active set.
 
-    def __init__(self, buffers: MemoryBufferStore) -> None:
+    buffers: the store that gets what the results refer to.
+    """
+
+    def __init__(self, buffers: BufferStore) -> None:
         self._buffers = buffers
         self._lock = threading.Lock()
         self._results: dict[Checksum, Checksum] = {}

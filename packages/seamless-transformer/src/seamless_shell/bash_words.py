@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 
+from seamless_command.errors import ShellError
+
 from .bash_quotes import decode_ansi_c
 from .bash_tree import Word
-from .errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

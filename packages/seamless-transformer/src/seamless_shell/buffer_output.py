@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
-from .errors import ShellError
-from .live_output import write_all
-from .temporary_files import discard, replace_file, temporary_path
+from seamless_command.errors import ShellError
+from seamless_command.raw_output import write_all
+from seamless_command.temporary_files import discard, replace_file, temporary_path
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def write_buffer(
 
     progress: called with the number of bytes of the buffer. Raises OSError, ShellError and StoreError.
     """
+    if form is None and destination.download(digest, path, progress):
+        return
     replace_file(
         path,
         lambda fd: copy_buffer(destination, digest, form, lambda piece: write_all(fd, [piece]), progress),
@@ -128,6 +130,10 @@ def _pieces(destination: Destination, digest: bytes, length: int) -> Iterator[by
         if content is None:
             raise ShellError(f"The buffer {digest.hex()} is not in {destination.name!r} any more")
         yield content
+        return
+    streamed = destination.pieces(digest)
+    if streamed is not None:
+        yield from streamed
         return
     places = [(directory.form_path(digest, form), form) for _, form in FORMS]
     path, form = next(place for place in places if os.path.exists(place[0]))

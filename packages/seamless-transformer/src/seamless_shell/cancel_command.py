@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .command_parser import command_parser
-from .scope import add_scope_options
+from seamless_command.command_parser import command_parser
+from seamless_command.scope import add_scope_options
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from .messages import Messages
+    from seamless_command.messages import Messages
 
 __all__ = ("cancel_step", "main")
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of seamless-cancel."""
     options = _parser().parse_args(argv)
 
-    from .program import run_program
+    from seamless_command.program import run_program
 
     return run_program(PROGRAM, lambda messages: _main(options, messages))
 
@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _main(options: argparse.Namespace, messages: Messages) -> int:
-    from .scope import require_configuration, scope_of
+    from seamless_command.scope import require_configuration, scope_of
+
     from .stored_transformation import transformation_of_word
 
     messages.verbosity = 2 if options.debug else int(options.verbose)

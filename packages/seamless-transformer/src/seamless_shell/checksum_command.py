@@ -59,9 +59,10 @@ def checksum_file_main(argv: Sequence[str] | None = None) -> int:
     )
 
     def body() -> None:
+        from seamless_command.sidecars import write_checksum
+
         from .compression import split_compression
         from .file_checksum import hash_file
-        from .sidecars import write_checksum
 
         write_checksum(split_compression(argument)[0], hash_file(argument).digest.hex())
 
@@ -100,12 +101,13 @@ def stdin_checksum() -> str:
 
 def write_index_sidecars(path: str) -> None:
     """Index the directory and write both sidecars. Raises ShellError, OSError."""
-    from .errors import ShellError
+    from seamless_command.errors import ShellError
 
     if not os.path.isdir(path):
         raise ShellError(f"{path!r} is not a directory")
+    from seamless_command.sidecars import sidecar_target, write_checksum, write_index
+
     from .directory_index import index_directory
-    from .sidecars import sidecar_target, write_checksum, write_index
 
     target = sidecar_target(path)
     index = index_directory(path)
@@ -120,7 +122,7 @@ def _argument(
     argument: tuple[str, str],
     examples: Sequence[tuple[str, str]],
 ) -> str:
-    from .command_parser import command_parser
+    from seamless_command.command_parser import command_parser
 
     parser = command_parser(program, purpose, examples=examples)
     parser.add_argument("path", metavar=argument[0], help=argument[1])
@@ -133,8 +135,8 @@ def _argument(
 
 def _run(program: str, work: Callable[[], None]) -> int:
     """Do the work; errors are shown as these commands always have: `Error: <text>`."""
-    from .errors import ShellError
-    from .program import run_program
+    from seamless_command.errors import ShellError
+    from seamless_command.program import run_program
 
     def body(_: object) -> int:
         try:

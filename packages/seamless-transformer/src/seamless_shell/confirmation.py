@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -1,20 +1,20 @@
-"""The buffer directory that a command uploads to or downloads from: `--destination DIR`, or the cache's own."""
+"""What a command uploads to or downloads from: `--destination DIR`, services, or the directory of the cache."""
 
 from __future__ import annotations
 
 import os
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
+    from seamless_command.scope import Scope
     from seamless_store.buffer_directory import BufferDirectory
-    from seamless_store.layout import LayoutName
+    from seamless_store.layout import Form, LayoutName
     from typing_extensions import Self
-
-    from .scope import Scope
 
 __all__ = ("Destination", "open_destination")
 
@@ -40,6 +40,31 @@ class Destination:
         """Return a path in the directory as the user would write it."""
         return self.name.rstrip("/") + path[len(str(self.directory.root)) :]
 
+    def expect(self, digests: Sequence[bytes]) -> None:
+        """Say which buffers will be read next; a directory needs no such hint."""
+
+    def publish_files(
+        self, files: Sequence[tuple[bytes, str, Form | None]], progress: Callable[[int], None]
+    ) -> None:
+        """Store the buffers that files hold, each given as digest, path and compression."""
+        from seamless_store.file_intake import publish_files
+
+        publish_files(self.directory, files, progress=progress)
+
+    def sync_stored(self, digests: Sequence[bytes]) -> None:
+        """Make durable what was stored already."""
+        from seamless_store.file_intake import sync_stored
+
+        sync_stored(self.directory, digests)
+
+    def pieces(self, digest: bytes) -> Iterator[bytes | memoryview] | None:
+        """Yield a verified large buffer; None: read it from its file."""
+        return None
+
+    def download(self, digest: bytes, path: str, progress: Callable[[int], None]) -> bool:
+        """Write a large buffer into a file, whole and true. False: it is to be copied like any other."""
+        return False
+
 
 def open_destination(scope: Scope, destination: str | None, *, action: str, writable: bool) -> Destination:
     """Open the directory. action: "upload" or "download".
@@ -59,6 +84,10 @@ def open_destination(scope: Scope, destination: str | None, *, action: str, writ
         has_marker = os.path.exists(os.path.join(destination, MARKER))
         layout: LayoutName = "prefix" if has_marker else "flat"
         return Destination(BufferDirectory(destination, layout=layout, writable=writable), destination)
+    if scope.has_services:
+        from .service_destination import open_services
+
+        return open_services(scope)
     if not scope.has_cluster:
         raise ShellError(
             f"Cannot {action} without a cluster defined",

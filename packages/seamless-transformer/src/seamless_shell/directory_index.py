@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from seamless_command.errors import ShellError
+
 from .compression import split_compression
-from .errors import ShellError
 from .file_checksum import HashedFile, hash_files
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from seamless_command.messages import Messages
+
     from .destination import Destination
     from .download_targets import DownloadTarget, IndexedTarget
     from .downloading import DownloadOptions
-    from .messages import Messages
 
 __all__ = ("main",)
 
@@ -23,18 +24,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of seamless-download."""
     options = _parser().parse_args(argv)
 
-    from .program import run_program
+    from seamless_command.program import run_program
 
     return run_program(PROGRAM, lambda messages: _download(options, messages))
 
 
 def _download(options: argparse.Namespace, messages: Messages) -> int:
+    from seamless_command.scope import scope_of
+
     from .destination import open_destination
     from .download_targets import parse_targets, read_index
-    from .scope import scope_of
+    from .services import use_services
 
     messages.verbosity = -1 if options.quiet else options.verbose
     download_options = _download_options(options)
+    use_services()
     scope = scope_of(options)
     with open_destination(scope, options.destination, action="download", writable=False) as destination:
         targets = parse_targets(
@@ -62,8 +66,9 @@ def _write_files(
     download_options: DownloadOptions,
     messages: Messages,
 ) -> None:
+    from seamless_command.sidecars import write_checksum, write_index
+
     from .downloading import download_files, wanted_files
-    from .sidecars import write_checksum, write_index
     from .unlisted_entries import remove_entries
 
     wanted = wanted_files(targets, indices, options.compression)
@@ -89,7 +94,8 @@ def _write_files(
 
 def _unlisted(root: str, listed: Sequence[str], options: argparse.Namespace) -> list[str]:
     """Return what --dest-rm removes; refuse to go on where it is not given and there is something."""
-    from .errors import ShellError
+    from seamless_command.errors import ShellError
+
     from .unlisted_entries import demand_removable, unlisted_entries
 
     if options.dest_rm:
@@ -109,7 +115,7 @@ def _write_checksums(
     """Write sidecars only: one for each file, and the index of each directory."""
     import os
 
-    from .sidecars import write_checksum, write_index
+    from seamless_command.sidecars import write_checksum, write_index
 
     if dry_run:
         return
@@ -127,8 +133,9 @@ def _write_checksums(
 
 def _print(targets: Sequence[DownloadTarget], destination: Destination) -> None:
     """Write the one buffer to standard output, byte by byte as it is."""
+    from seamless_command.errors import ShellError
+
     from .buffer_output import copy_buffer
-    from .errors import ShellError
 
     if len(targets) != 1:
         raise ShellError("Cannot download and print multiple files to stdout")
@@ -151,9 +158,10 @@ def _print(targets: Sequence[DownloadTarget], destination: Destination) -> None:
 
 
 def _download_options(options: argparse.Namespace) -> DownloadOptions:
+    from seamless_command.errors import ShellError
+
     from .confirmation import answer_of
     from .downloading import DownloadOptions
-    from .errors import ShellError
 
     if options.incremental and options.link != "hard":
         raise ShellError("--incremental requires --hardlink")
@@ -168,9 +176,10 @@ def _download_options(options: argparse.Namespace) -> DownloadOptions:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .command_parser import command_parser
+    from seamless_command.command_parser import command_parser
+    from seamless_command.scope import add_scope_options
+
     from .confirmation import add_confirmation_options
-    from .scope import add_scope_options
 
     parser = command_parser(
         PROGRAM,

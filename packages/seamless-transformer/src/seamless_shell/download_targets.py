@@ -10,10 +10,16 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from seamless.checksum import is_checksum_text
+from seamless_command.errors import ShellError
+from seamless_command.sidecars import (
+    CHECKSUM_SUFFIX,
+    INDEX_SUFFIX,
+    SidecarInvalid,
+    read_checksum,
+    sidecar_target,
+)
 
 from .compression import split_compression
-from .errors import ShellError
-from .sidecars import CHECKSUM_SUFFIX, INDEX_SUFFIX, SidecarInvalid, read_checksum, sidecar_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,20 +9,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
+from seamless_command.temporary_files import sweep_temporaries
+
 from .file_checksum import hash_as
-from .temporary_files import sweep_temporaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Literal
 
+    from seamless_command.messages import Messages
     from seamless_store.layout import Form
 
     from .confirmation import Answer
     from .destination import Destination
     from .download_targets import DownloadTarget, IndexedTarget
-    from .messages import Messages
 
 __all__ = ("DownloadOptions", "WantedFile", "download_files", "wanted_files")
 
@@ -90,8 +91,9 @@ def download_files(
     dry_run: bool = False,
 ) -> None:
     """Write what is not there yet. Raises ShellError before anything is written, OSError and StoreError."""
+    from seamless_command.progress import byte_progress
+
     from .confirmation import confirm_transfer
-    from .progress import byte_progress
     from .transfer_limits import human_size
 
     checked_folders: set[str] = set()
@@ -114,6 +116,7 @@ def download_files(
     for folder in folders:
         os.makedirs(folder or ".", exist_ok=True)
         sweep_temporaries(folder)
+    destination.expect([file.digest for file in new])
     with byte_progress("Download", n_bytes, quiet=messages.verbosity < 0) as progress:
         for file in new:
             _fetch(file, destination, options, progress.advance)

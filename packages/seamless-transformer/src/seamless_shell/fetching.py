@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 
 from seamless.checksum import Checksum
+from seamless_command.errors import ShellError
+from seamless_command.raw_output import write_all
+from seamless_command.temporary_files import replace_file
 
-from .errors import ShellError
 from .file_checksum import hash_as
-from .live_output import write_all
-from .temporary_files import replace_file
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import os
 import stat as stat_module
 from collections.abc import Sequence
 
+from seamless_command.errors import ShellError
 from seamless_store.known_files import FileKey, file_key
 
 from .compression import split_compression
-from .errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

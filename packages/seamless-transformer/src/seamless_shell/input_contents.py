@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from seamless_command.errors import ShellError
+
 from .compression import split_compression
-from .errors import ShellError
 from .file_checksum import HashedFile, hash_files
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
@@ -73,7 +74,7 @@ def _content(pin: str, found: InputPath, file: HashedFile | None) -> InputConten
 
 
 def _stated_digest(found: InputPath) -> bytes:
-    from .sidecars import CHECKSUM_SUFFIX, SidecarInvalid, read_checksum
+    from seamless_command.sidecars import CHECKSUM_SUFFIX, SidecarInvalid, read_checksum
 
     sidecar = split_compression(found.path)[0] + CHECKSUM_SUFFIX
     try:
@@ -89,7 +90,7 @@ def _stated_index(found: InputPath, digest: bytes) -> bytes:
     """Return the content of the `.INDEX` file. Raises ShellError unless it is what `.CHECKSUM` says."""
     import hashlib
 
-    from .sidecars import INDEX_SUFFIX
+    from seamless_command.sidecars import INDEX_SUFFIX
 
     with open(found.path + INDEX_SUFFIX, "rb") as file:
         content = file.read()

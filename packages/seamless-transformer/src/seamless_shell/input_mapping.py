@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from seamless_command.errors import ShellError
+
 from .compression import split_compression
-from .errors import ShellError
 from .input_words import Argument, InputPath, word_extension
 
 __all__ = ("MAPPINGS", "InputMapping", "map_inputs")

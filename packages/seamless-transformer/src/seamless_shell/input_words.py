@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from seamless_command.errors import ShellError
+
 from .canonical_commands import CanonicalCommand, match_canonical
-from .errors import ShellError
 from .interface_members import InterfaceMembers, InterfaceSource, check_members, read_yaml
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from seamless_command.raw_output import write_all
+
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from hashlib import _Hash
 
     from seamless.step import StepOutput
 
-__all__ = ("LiveOutput", "write_all")
+__all__ = ("LiveOutput",)
 
 STDOUT, STDERR = 1, 2
-_PIECE_BYTES = 1 << 20
 
 
 class LiveOutput:
@@ -69,16 +70,6 @@ class LiveOutput:
             write_all(STDOUT, [memoryview(content)[self._n_shown :]])
             return
         write_all(STDOUT, [content])
-
-
-def write_all(descriptor: int, parts: Iterable[bytes | memoryview]) -> None:
-    """Write everything, whatever a single call takes. Raises BrokenPipeError when nobody reads it."""
-    for part in parts:
-        view = memoryview(part).cast("B")
-        for start in range(0, len(view), _PIECE_BYTES):
-            piece = view[start : start + _PIECE_BYTES]
-            while piece:
-                piece = piece[os.write(descriptor, piece) :]
 
 
 def _drop(piece: bytes) -> None:

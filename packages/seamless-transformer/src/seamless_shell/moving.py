@@ -10,7 +10,8 @@ import os
 import stat as stat_module
 import time
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
+
 from .file_checksum import HashedFile, hash_file
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms

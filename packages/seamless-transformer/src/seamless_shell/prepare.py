@@ -6,9 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 
+from seamless_command.errors import ShellError
+
 from .bash_quotes import quote_word, quote_words
 from .bash_syntax import parse_bash
-from .errors import ShellError
 from .input_contents import InputContent, read_inputs
 from .input_mapping import InputMapping, map_inputs
 from .input_words import Argument, InputPath, explicit_input, type_words

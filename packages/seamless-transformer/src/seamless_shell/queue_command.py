@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Sequence
 
-from .command_parser import command_parser
-from .errors import ShellError
-from .program import EXIT_INTERRUPTED, run_program
+from seamless_command.command_parser import command_parser
+from seamless_command.errors import ShellError
+from seamless_command.program import EXIT_INTERRUPTED, run_program
+from seamless_command.scope import add_scope_options, require_configuration, scope_of
+
 from .queue_file import QueueFile, queue_path
-from .scope import add_scope_options, require_configuration, scope_of
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from seamless.active import ActiveSet
+    from seamless_command.messages import Messages
 
-    from .messages import Messages
     from .prepare import PreparedStep
 
 __all__ = ("finish_main", "queue_main", "submit")

@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from .errors import ShellError
-from .program import EXIT_INTERRUPTED, run_program
+from seamless_command.errors import ShellError
+from seamless_command.program import EXIT_INTERRUPTED, run_program
+
 from .run_options import parse_run_options, run_parser
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from seamless import Buffer, Checksum
     from seamless.errors import StepError
     from seamless.step import StepHolder
+    from seamless_command.messages import Messages
+    from seamless_command.scope import Scope
 
-    from .messages import Messages
     from .prepare import PreparedStep
     from .run_inputs import StepInputs
-    from .scope import Scope
 
 __all__ = ("main",)
 
@@ -41,9 +42,12 @@ def _main(argv: Sequence[str] | None, messages: Messages) -> int:
     if not options.command:
         print(run_parser().format_usage(), end="")
         return 1
-    from .scope import require_configuration, scope_of
+    from seamless_command.scope import require_configuration, scope_of
+
+    from .services import use_services
 
     messages.verbosity = options.verbosity
+    use_services()
     scope = scope_of(options)
     require_configuration(scope)
     step = _prepare(options, messages)
@@ -114,7 +118,7 @@ class _Run:
                 return False
         elif content is None and not self.options.scratch:
             return False
-        self._tell("hit", self.step.digest.hex(), result.hex(), self.scope.directory or "")
+        self._tell("hit", self.step.digest.hex(), result.hex(), self.scope.location)
         if not self.step.targets and content is not None:
             self.live.finish([content])
         return True

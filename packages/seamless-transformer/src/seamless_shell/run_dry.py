@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
+
 from .run_inputs import StepInputs
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from .messages import Messages
+    from seamless_command.messages import Messages
+    from seamless_command.scope import Scope
+
     from .prepare import PreparedStep
-    from .scope import Scope
 
 __all__ = ("prepare_only",)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from seamless.buffer import Buffer
 from seamless.checksum import Checksum
-
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from seamless.active import ActiveSet
+    from seamless_command.messages import Messages
 
     from .confirmation import Answer
     from .file_checksum import HashedFile
-    from .messages import Messages
     from .prepare import PreparedStep
 
 __all__ = ("StepInputs",)

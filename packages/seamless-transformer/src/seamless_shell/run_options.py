@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .command_parser import command_parser
+from seamless_command.command_parser import command_parser
+from seamless_command.errors import ShellError
+from seamless_command.scope import add_scope_options
+
 from .confirmation import add_confirmation_options, answer_of
-from .errors import ShellError
-from .scope import add_scope_options
 
 __all__ = ("parse_run_options", "run_parser")
 

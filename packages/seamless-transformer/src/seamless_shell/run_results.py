@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _holds(path: str, checksum_hex: str) -> bool:
 
 
 def _write_sidecars(found: Mapping[str, str | dict[str, str]], targets: Mapping[str, str]) -> None:
-    from .sidecars import write_checksum
+    from seamless_command.sidecars import write_checksum
 
     for target, local in targets.items():
         folder = os.path.dirname(local)
@@ -102,8 +102,7 @@ def _write_index(local: str, index: dict[str, str]) -> None:
     import hashlib
 
     from seamless.dialect_p import dumps
-
-    from .sidecars import write_checksum, write_index
+    from seamless_command.sidecars import write_checksum, write_index
 
     content = dumps(index)
     write_index(local, content)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from .command_parser import command_parser
-from .scope import add_scope_options
+from seamless_command.command_parser import command_parser
+from seamless_command.scope import add_scope_options
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from seamless.checksum import Checksum
     from seamless.errors import StepError
     from seamless.step import StepHolder, StepOutput
+    from seamless_command.messages import Messages
+    from seamless_command.scope import Scope
 
-    from .messages import Messages
-    from .scope import Scope
     from .stored_transformation import GivenTransformation
 
 __all__ = ("main",)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of seamless-run-transformation."""
     options = _parser().parse_args(argv)
 
-    from .program import run_program
+    from seamless_command.program import run_program
 
     return run_program(PROGRAM, lambda messages: _main(options, messages))
 
@@ -89,10 +89,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _main(options: argparse.Namespace, messages: Messages) -> int:
-    from .scope import require_configuration, scope_of
+    from seamless_command.scope import require_configuration, scope_of
+
+    from .services import use_services
     from .stored_transformation import read_dunder, transformation_of_word
 
     messages.verbosity = 2 if options.debug else int(options.verbose)
+    use_services()
     scope = scope_of(options)
     require_configuration(scope)
     given = transformation_of_word(options.transformation)
@@ -115,10 +118,9 @@ def _run(given: GivenTransformation, scope: Scope, options: argparse.Namespace, 
     from concurrent.futures import CancelledError
 
     from seamless.errors import CacheMissError, StepError
+    from seamless_command.errors import ShellError
+    from seamless_command.step_interrupt import InterruptOnRequest, standard_output_kept_clean
     from seamless_transformer.stored_step import look_up, run_transformation
-
-    from .errors import ShellError
-    from .step_interrupt import InterruptOnRequest, standard_output_kept_clean
 
     active = scope.active
     result = look_up(given.checksum, active)
@@ -161,7 +163,7 @@ def _run(given: GivenTransformation, scope: Scope, options: argparse.Namespace, 
             else "--fingertip computes it again, if a step is known that made it",
         ) from None
     except (KeyboardInterrupt, CancelledError):
-        from .program import EXIT_INTERRUPTED
+        from seamless_command.program import EXIT_INTERRUPTED
 
         print(f"Canceled transformation {given.checksum}", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -183,10 +185,9 @@ def _transformation(
 
 def _stored_dictionary(checksum: Checksum, scope: Scope) -> dict[str, Any]:  # Any: JSON
     from seamless.resolution import find_buffer
+    from seamless_command.errors import ShellError
     from seamless_transformer.identity import tf_checksum
     from seamless_transformer.stored_step import check_transformation
-
-    from .errors import ShellError
 
     buffer = find_buffer(checksum, scope.active)
     if buffer is None:
@@ -206,8 +207,7 @@ def _stored_dictionary(checksum: Checksum, scope: Scope) -> dict[str, Any]:  # A
 
 def _output(*, shown: bool) -> StepOutput:
     from seamless.step import StepOutput
-
-    from .live_output import write_all
+    from seamless_command.raw_output import write_all
 
     if not shown:
         return StepOutput(stdout=_drop, stderr=_drop)
@@ -237,7 +237,7 @@ def _answer(result_hex: str, options: argparse.Namespace) -> int:
     if options.output is None:
         print(result_hex)
     else:
-        from .temporary_files import atomic_write
+        from seamless_command.temporary_files import atomic_write
 
         atomic_write(options.output, f"{result_hex}\n".encode())
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def read_dunder(path: str) -> dict[str, Any]:
 
 def _of_checksum(path: str, content: bytes) -> GivenTransformation:
     from seamless.checksum import Checksum
-
-    from .sidecars import SidecarInvalid, parse_checksum
+    from seamless_command.sidecars import SidecarInvalid, parse_checksum
 
     try:
         return GivenTransformation(Checksum(parse_checksum(content, path)))

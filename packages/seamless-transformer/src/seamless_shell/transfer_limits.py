@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import ShellError
+from seamless_command.errors import ShellError
 
 if TYPE_CHECKING:
     from typing import Literal

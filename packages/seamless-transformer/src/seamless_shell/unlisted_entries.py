@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat as stat_module
 
-from .errors import ShellError
-from .sidecars import CHECKSUM_SUFFIX
-from .temporary_files import is_temporary
+from seamless_command.errors import ShellError
+from seamless_command.sidecars import CHECKSUM_SUFFIX
+from seamless_command.temporary_files import is_temporary
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from .messages import Messages
+    from seamless_command.messages import Messages
+
     from .uploading import UploadItem, UploadOptions
 
 __all__ = ("main",)
@@ -19,19 +20,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of seamless-upload."""
     options = _parser().parse_args(argv)
 
-    from .program import run_program
+    from seamless_command.program import run_program
 
     return run_program(PROGRAM, lambda messages: _upload(options, messages))
 
 
 def _upload(options: argparse.Namespace, messages: Messages) -> int:
+    from seamless_command.scope import scope_of
+
     from .destination import open_destination
-    from .scope import scope_of
+    from .services import use_services
     from .uploading import prepare_items, upload_items
 
     messages.verbosity = -1 if options.quiet else options.verbose
     paths = _paths(options.paths)
     upload_options = _upload_options(options)
+    use_services()
     scope = scope_of(options)
     with open_destination(scope, options.destination, action="upload", writable=True) as destination:
         items = prepare_items(paths, destination, incremental=options.incremental)
@@ -62,8 +66,8 @@ def _move(items: Sequence[UploadItem], messages: Messages) -> int:
 
 def _paths(words: Sequence[str]) -> list[str]:
     """Return what is to be uploaded; refuse options behind it, which are easily overlooked."""
-    from .errors import ShellError
-    from .sidecars import CHECKSUM_SUFFIX
+    from seamless_command.errors import ShellError
+    from seamless_command.sidecars import CHECKSUM_SUFFIX
 
     if words[:1] == ["--"]:
         words = words[1:]
@@ -85,8 +89,9 @@ def _paths(words: Sequence[str]) -> list[str]:
 
 
 def _upload_options(options: argparse.Namespace) -> UploadOptions:
+    from seamless_command.errors import ShellError
+
     from .confirmation import answer_of
-    from .errors import ShellError
     from .uploading import UploadOptions
 
     if options.incremental and options.link != "hard":
@@ -109,9 +114,10 @@ def _upload_options(options: argparse.Namespace) -> UploadOptions:
 def _parser() -> argparse.ArgumentParser:
     import argparse
 
-    from .command_parser import command_parser
+    from seamless_command.command_parser import command_parser
+    from seamless_command.scope import add_scope_options
+
     from .confirmation import add_confirmation_options
-    from .scope import add_scope_options
 
     parser = command_parser(
         PROGRAM,

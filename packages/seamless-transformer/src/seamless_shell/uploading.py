@@ -9,19 +9,27 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from seamless_command.errors import ShellError
+from seamless_command.sidecars import (
+    CHECKSUM_SUFFIX,
+    INDEX_SUFFIX,
+    SidecarInvalid,
+    read_checksum,
+    sidecar_target,
+)
+
 from .compression import split_compression
-from .errors import ShellError
 from .file_checksum import HashedFile, hash_files
-from .sidecars import CHECKSUM_SUFFIX, INDEX_SUFFIX, SidecarInvalid, read_checksum, sidecar_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Literal
 
+    from seamless_command.messages import Messages
+
     from .confirmation import Answer
     from .destination import Destination
     from .directory_index import DirectoryIndex
-    from .messages import Messages
 
 __all__ = ("UploadItem", "UploadOptions", "prepare_items", "upload_items")
 
@@ -117,9 +125,7 @@ def upload_items(
     _store(new_files, destination, options, messages, copied=repaired)
     destination.directory.publish(new_indices)
     if options.durable:
-        from seamless_store.file_intake import sync_stored
-
-        sync_stored(destination.directory, [digest for digest in digests if digest not in set(missing)])
+        destination.sync_stored([digest for digest in digests if digest not in set(missing)])
     _write_sidecars(items, durable=options.durable)
 
 
@@ -151,10 +157,8 @@ def _store(
     *,
     copied: set[bytes],
 ) -> None:
+    from seamless_command.progress import byte_progress
     from seamless_store.errors import LinkRefused
-    from seamless_store.file_intake import publish_files
-
-    from .progress import byte_progress
 
     linked = [] if options.link is None else [file for file in files if file.digest not in copied]
     if linked:
@@ -172,15 +176,13 @@ def _store(
     with byte_progress(
         "Upload", sum(file.key[2] for file in files), quiet=messages.verbosity < 0
     ) as progress:
-        publish_files(
-            destination.directory,
-            [(file.digest, file.path, file.compression) for file in files],
-            progress=progress.advance,
+        destination.publish_files(
+            [(file.digest, file.path, file.compression) for file in files], progress.advance
         )
 
 
 def _write_sidecars(items: Sequence[UploadItem], *, durable: bool) -> None:
-    from .sidecars import write_checksum, write_index
+    from seamless_command.sidecars import write_checksum, write_index
 
     for item in items:
         if item.index is not None:

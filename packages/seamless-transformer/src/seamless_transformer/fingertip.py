@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .transformation import Transformation
 
-__all__ = ("MAX_DEPTH", "FingertipDepthError", "recompute", "recompute_result")
+__all__ = ("MAX_DEPTH", "FingertipDepthError", "FingertipWatch", "recompute", "recompute_result")
 
 MAX_DEPTH = 100  # steps recomputed for one another; deeper chains need a stored result in between
 
@@ -37,19 +37,32 @@ class FingertipDepthError(CacheMissError):
     """
 
 
-def recompute(checksum: Checksum, active: ActiveSet | None = None) -> Buffer | None:
+class FingertipWatch:
+    """Told of every step that is tried; this one takes no note."""
+
+    def starting(self, wanted: Checksum, tf_checksum: Checksum) -> None:
+        """The step `tf_checksum` is about to run, because it once gave the buffer `wanted`."""
+
+    def failed(self, wanted: Checksum, tf_checksum: Checksum, reason: str) -> None:
+        """The step did not give the buffer; `reason` is a sentence."""
+
+
+def recompute(
+    checksum: Checksum, active: ActiveSet | None = None, watch: FingertipWatch | None = None
+) -> Buffer | None:
     """Return the buffer from a new run of a step that once produced it; None when there is no such step.
 
     Raises FingertipDepthError.
     """
-    return _Search(active or get_active()).recompute(checksum, ())
+    return _Search(active or get_active(), watch or FingertipWatch()).recompute(checksum, ())
 
 
 class _Search:
     """One search for a way to compute a buffer; remembers what is out of reach, so that no way is tried twice."""
 
-    def __init__(self, active: ActiveSet) -> None:
+    def __init__(self, active: ActiveSet, watch: FingertipWatch) -> None:
         self._active = active
+        self._watch = watch
         self._out_of_reach: set[Checksum] = set()
         self._n_cycles = 0
 
@@ -75,21 +88,25 @@ class _Search:
             )
         inner_path = (*path, checksum)
         for tf_checksum in self._active.results.reverse(checksum):
-            transformation = _read_transformation(tf_checksum, self._active)
-            if transformation is None:
+            try:
+                transformation = _read_transformation(tf_checksum, self._active)
+                inputs = self._read_inputs(transformation, inner_path)
+                self._watch.starting(checksum, tf_checksum)
+                buffer = _run_again(tf_checksum, transformation, inputs, self._active)
+                if buffer.get_checksum() != checksum:
+                    raise _NoWay(
+                        f"it gave {buffer.get_checksum()} this time: it is not reproducible, here at least"
+                    )
+            except _NoWay as exc:
+                self._watch.failed(checksum, tf_checksum, str(exc))
                 continue
-            inputs = self._read_inputs(transformation, inner_path)
-            if inputs is None:
-                continue
-            buffer = _run_again(tf_checksum, transformation, inputs, self._active)
-            if buffer is not None and buffer.get_checksum() == checksum:
-                get_buffer_cache().add(checksum.bytes(), buffer)
-                return buffer
+            get_buffer_cache().add(checksum.bytes(), buffer)
+            return buffer
         return None
 
     def _read_inputs(
         self, transformation: dict[str, Any], path: tuple[Checksum, ...]
-    ) -> dict[Checksum, Buffer] | None:
+    ) -> dict[Checksum, Buffer]:
         inputs: dict[Checksum, Buffer] = {}
         for name, pin in transformation.items():
             if name.startswith("__") or pin[2] is None:
@@ -99,22 +116,34 @@ class _Search:
             if buffer is None:
                 buffer = self.recompute(checksum, path)
             if buffer is None:
-                return None
+                raise _NoWay(f"its input {name!r} ({checksum}) is nowhere, and could not be computed again")
             inputs[checksum] = buffer
         return inputs
 
 
-def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, Any] | None:
+class _NoWay(Exception):
+    """This step does not lead to the buffer; another one may."""
+
+
+def _read_transformation(tf_checksum: Checksum, active: ActiveSet) -> dict[str, Any]:
     buffer = find_buffer(tf_checksum, active)
     if buffer is None:
-        return None
-    transformation = buffer.get_value("plain")
-    return transformation if isinstance(transformation, dict) else None
+        raise _NoWay("its definition is nowhere")
+    from .stored_step import check_transformation
+
+    try:
+        transformation = buffer.get_value("plain")
+        if isinstance(transformation, dict):
+            check_transformation(transformation)
+            return transformation
+    except (TypeError, ValueError):
+        pass
+    raise _NoWay("its definition is damaged")
 
 
 def _run_again(
     tf_checksum: Checksum, transformation: dict[str, Any], inputs: dict[Checksum, Buffer], active: ActiveSet
-) -> Buffer | None:
+) -> Buffer:
     from seamless_worker.run import run_step
 
     request = StepRequest(
@@ -125,8 +154,11 @@ def _run_again(
     )
     try:
         outcome = run_step(request)
-    except SeamlessError:  # it failed, an input of it is missing, or its language does not run here
-        return None  # this way does not lead to the buffer; another one may
+    except StepError as exc:
+        lines = exc.user_traceback.strip().splitlines() or ["no reason given"]
+        raise _NoWay(f"it failed: {lines[-1].strip()}") from exc
+    except SeamlessError as exc:  # an input of it is missing, or its language does not run here
+        raise _NoWay(f"it cannot run here: {exc}") from exc
     counting.add("executed")
     for attachment in outcome.attachments:
         get_buffer_cache().add(attachment.get_checksum().bytes(), attachment)

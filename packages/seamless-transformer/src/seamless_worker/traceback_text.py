@@ -8,7 +8,7 @@ __all__ = ("format_failure", "trim_failure")
 
 _MACHINERY = frozenset(
     {"seamless", "seamless_store", "seamless_transformer", "seamless_worker", "seamless_remote"}
-    | {"seamless_config", "seamless_dask", "seamless_jobserver", "seamless_shell"}
+    | {"seamless_command", "seamless_config", "seamless_dask", "seamless_jobserver", "seamless_shell"}
     | {"importlib._bootstrap", "importlib._bootstrap_external"}
 )
 _MAX_LINES = 400  # of a traceback; a mutual recursion would fill thousands

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from seamless_command.errors import ShellError
+from seamless_command.sidecars import SidecarInvalid, read_checksum, write_checksum, write_index
+from seamless_command.temporary_files import atomic_write, open_temporary, sweep_temporaries
 from seamless_shell.compression import split_compression
 from seamless_shell.directory_index import index_directory
-from seamless_shell.errors import ShellError
 from seamless_shell.file_checksum import hash_file, hash_files
-from seamless_shell.sidecars import SidecarInvalid, read_checksum, write_checksum, write_index
-from seamless_shell.temporary_files import atomic_write, open_temporary, sweep_temporaries
 
 
 def sha256(content: bytes) -> bytes:
@@ -357,7 +357,7 @@ def test_killed_writer_never_leaves_half_a_file(tmp_path: Path):
     path = tmp_path / "d.INDEX"
     code = (
         "import os, sys\n"
-        "from seamless_shell.temporary_files import atomic_write\n"
+        "from seamless_command.temporary_files import atomic_write\n"
         "n = os.getpid() % 1000 * 10_000\n"
         "while True:\n"
         "    n += 1\n"
@@ -378,7 +378,7 @@ def test_killed_writer_never_leaves_half_a_file(tmp_path: Path):
 def test_left_over_temporaries_are_swept_and_those_in_use_are_not(tmp_path: Path):
     code = (
         "import os, signal, sys\n"
-        "from seamless_shell.temporary_files import open_temporary\n"
+        "from seamless_command.temporary_files import open_temporary\n"
         "open_temporary(sys.argv[1])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

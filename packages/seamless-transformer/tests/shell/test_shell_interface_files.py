@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from seamless import Buffer
+from seamless_command.errors import ShellError
 from seamless_shell import interface_script
 from seamless_shell.canonical_commands import CanonicalCommand
-from seamless_shell.errors import ShellError
 from seamless_shell.input_mapping import InputMapping, map_inputs
 from seamless_shell.input_words import Argument, explicit_input
 from seamless_shell.interface_files import Interface, read_interface

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seamless_shell.errors import ShellError
+from seamless_command.errors import ShellError
 from seamless_shell.queue_file import QueueFile, queue_path
 
 WRITER = """

@@ -130,12 +130,12 @@ def test_a_project_file_that_asks_for_a_cluster_is_not_ignored(shell, runs):
 
 
 @pytest.mark.parametrize(("clients", "code"), [("{}", 0), ('{"buffer": [{"url": "http://127.0.0.1:1"}]}', 1)])
-def test_services_that_cannot_be_used_are_not_ignored(shell, clients, code):
+def test_a_list_of_services_that_cannot_be_used_is_not_ignored(shell, clients, code):
     done = shell.run(
         "seamless-run", "echo", "x", environment={"SEAMLESS_REMOTE_CLIENTS": clients}, cache=False
     )
     assert done.returncode == code
-    assert (b"SEAMLESS_REMOTE_CLIENTS" in done.stderr) == bool(code)
+    assert (b"ForwardedClientsInvalid" in done.stderr) == bool(code)
 
 
 def test_a_stage_block_counts_only_in_its_stage(shell):

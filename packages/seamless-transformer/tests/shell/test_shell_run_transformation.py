@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from seamless import Buffer, Checksum
 from seamless.embedded import open_embedded
+from seamless_command.errors import ShellError
+from seamless_command.step_interrupt import InterruptOnRequest, standard_output_kept_clean
 from seamless_shell import stored_transformation
-from seamless_shell.errors import ShellError
-from seamless_shell.step_interrupt import InterruptOnRequest, standard_output_kept_clean
 from seamless_shell.stored_transformation import read_dunder, transformation_of_word
 from seamless_transformer.identity import identity_text, tf_checksum
 

@@ -6,10 +6,10 @@ import io
 import sys
 
 import pytest
-from seamless_shell import progress as progress_module
+from seamless_command import progress as progress_module
+from seamless_command.errors import ShellError
+from seamless_command.progress import BarProgress, NoProgress, byte_progress
 from seamless_shell.confirmation import confirm_transfer
-from seamless_shell.errors import ShellError
-from seamless_shell.progress import BarProgress, NoProgress, byte_progress
 from seamless_shell.transfer_limits import human_size, parse_size, transfer_limits
 
 

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import pytest
+from seamless_command.errors import ShellError
+from seamless_command.messages import Messages
 from seamless_shell import moving, uploading
 from seamless_shell.destination import Destination
-from seamless_shell.errors import ShellError
-from seamless_shell.messages import Messages
 from seamless_shell.moving import remove_originals
 from seamless_shell.uploading import UploadOptions, prepare_items, upload_items
 from seamless_store.buffer_directory import BufferDirectory

@@ -1,6 +1,7 @@
 """Where a command finds and keeps buffers and results: `--project`, `--stage`, and the configuration.
 
-In a directory with `SEAMLESS_CACHE`, the embedded cache; with a project file alone, memory.
+With `SEAMLESS_CACHE`, the embedded cache; with `SEAMLESS_REMOTE_CLIENTS`, the services that it names; with a project
+file alone, memory.
 """
 
 from __future__ import annotations
@@ -12,17 +13,55 @@ from .errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seamless.active import ActiveSet
 
-__all__ = ("PROJECT_FILES", "Scope", "add_scope_options", "require_configuration", "scope_of")
+__all__ = (
+    "PROJECT_FILES",
+    "Scope",
+    "Services",
+    "add_scope_options",
+    "provide_services",
+    "require_configuration",
+    "scope_of",
+)
 
 PROJECT_FILES = ("seamless.yaml", "seamless.profile.yaml")
+
+
+class Services:
+    """The services of SEAMLESS_REMOTE_CLIENTS, as a command uses them; whoever can talk to them fills this port."""
+
+    location = ""
+    """Where they are, in words for a person."""
+
+    def result(self, transformation: bytes) -> bytes | None:
+        """Return the digest of a stored result, or None."""
+        raise NotImplementedError
+
+    def content(self, digest: bytes) -> bytes | None:
+        """Return a buffer, or None."""
+        raise NotImplementedError
+
+    def open(self, stage: str | None, substage: str | None) -> ActiveSet:
+        """Make the active set of these services."""
+        raise NotImplementedError
+
+
+_connect: Callable[[], Services] | None = None
+
+
+def provide_services(connect: Callable[[], Services]) -> None:
+    """Fill the port through which a scope finds the services; `connect` is called when they are needed."""
+    global _connect
+    _connect = connect
 
 
 class Scope:
     """What is selected; opens the stores when they are first needed."""
 
-    __slots__ = ("_active", "project", "stage", "subproject", "substage")
+    __slots__ = ("_active", "_services", "project", "stage", "subproject", "substage")
 
     def __init__(
         self,
@@ -36,11 +75,31 @@ class Scope:
         self.stage = stage
         self.substage = substage
         self._active: ActiveSet | None = None
+        self._services: Services | None = None
 
     @property
     def has_cluster(self) -> bool:
         """Whether anything outlives this command; the embedded cache counts as a cluster of its own."""
-        return self.directory is not None
+        return self.directory is not None or self.has_services
+
+    @property
+    def has_services(self) -> bool:
+        """Whether buffers and results are kept by services."""
+        from seamless.cache_paths import forwarded_clients
+
+        return forwarded_clients() is not None
+
+    @property
+    def location(self) -> str:
+        """Where buffers and results are, in words for a person."""
+        services = self._connected()
+        return (self.directory or "memory") if services is None else services.location
+
+    def _connected(self) -> Services | None:
+        """Return the services, or None when there are none or nobody here can talk to them but through `active`."""
+        if self._services is None and _connect is not None and self.has_services:
+            self._services = _connect()
+        return self._services
 
     @property
     def directory(self) -> str | None:
@@ -58,6 +117,9 @@ class Scope:
     def quick_result(self, transformation: bytes) -> bytes | None:
         """Return the digest of a stored result without opening the stores; None means: ask them."""
         directory = self.directory
+        services = None if directory is not None or self.is_open else self._connected()
+        if services is not None:
+            return services.result(transformation)
         if directory is None or self.is_open:
             return None
         from seamless.cache_paths import DATABASE_NAME
@@ -66,8 +128,11 @@ class Scope:
         return stored_result(f"{directory}/{DATABASE_NAME}", transformation)
 
     def quick_content(self, digest: bytes) -> bytes | None:
-        """Return a small stored buffer without opening the stores; None means: ask them."""
+        """Return a stored buffer, a small one if it is a file, without opening the stores; None means: ask them."""
         directory = self.directory
+        services = None if directory is not None or self.is_open else self._connected()
+        if services is not None:
+            return services.content(digest)
         if directory is None or self.is_open:
             return None
         from seamless_store.quick_look import read_small
@@ -76,14 +141,19 @@ class Scope:
 
     @property
     def active(self) -> ActiveSet:
-        """The stores of this scope, opened at first use. Raises CacheDirectoryError."""
+        """The stores of this scope, opened at first use. Raises what opening them raises."""
         if self._active is None:
             from seamless.active import replace_active
-            from seamless.embedded import set_from_environment
 
-            self._active = set_from_environment(
-                project=self.project, subproject=self.subproject, stage=self.stage, substage=self.substage
-            )
+            services = self._connected()
+            if services is not None:
+                self._active = services.open(self.stage, self.substage)
+            else:
+                from seamless.embedded import set_from_environment
+
+                self._active = set_from_environment(
+                    project=self.project, subproject=self.subproject, stage=self.stage, substage=self.substage
+                )
             replace_active(self._active)
         return self._active
 
@@ -113,13 +183,7 @@ def require_configuration(scope: Scope) -> None:
     """Raise ShellError unless the current directory or the environment says where results are kept."""
     if scope.has_cluster:
         return
-    if os.environ.get("SEAMLESS_REMOTE_CLIENTS", "").strip() not in ("", "{}"):
-        raise ShellError(
-            "SEAMLESS_REMOTE_CLIENTS names services, which this version cannot use: it keeps results in the directory "
-            "SEAMLESS_CACHE, or in memory.",
-            hint="export SEAMLESS_CACHE=/path/to/cache, or: unset SEAMLESS_REMOTE_CLIENTS",
-        )
-    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:
+    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:  # it names no service: memory
         return
     directory = os.getcwd()
     files = [os.path.join(directory, name) for name in PROJECT_FILES]

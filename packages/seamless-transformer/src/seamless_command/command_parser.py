@@ -20,6 +20,7 @@ def command_parser(
     purpose: str,
     *,
     examples: Sequence[tuple[str, str]],
+    distribution: str = DISTRIBUTION,
     exit_codes: Sequence[tuple[int, str]] = (
         (0, "done"),
         (1, "failed"),
@@ -27,7 +28,10 @@ def command_parser(
         (130, "interrupted"),
     ),
 ) -> argparse.ArgumentParser:
-    """Return a parser without abbreviations. examples: command and what it does."""
+    """Return a parser without abbreviations.
+
+    examples: command and what it does. distribution: whose version `--version` prints.
+    """
     lines = ["examples:"]
     for command, meaning in examples:
         lines += [f"  {command}", f"      {meaning}"]
@@ -39,7 +43,9 @@ def command_parser(
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, const=distribution, help="print the version and exit"
+    )
     return parser
 
 
@@ -70,5 +76,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
         from importlib.metadata import version
 
-        print(f"{parser.prog} {version(DISTRIBUTION)}")
+        print(f"{parser.prog} {version(self.const)}")
         parser.exit()
