@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import math
 
@@ -253,3 +254,21 @@ def test_parts_may_be_cut_anywhere(cut, data):
 
 def test_size_of_the_example_is_right():
     assert math.prod((3,)) * 8 == 24
+
+
+def test_a_header_is_read_although_python_stumbles_over_another_parse(monkeypatch):
+    """Before 3.11.8 `ast.parse` raises SystemError now and then, when another thread parses at the same time."""
+    real, n_calls = ast.literal_eval, 0
+
+    def stumbling(text: str):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 1:
+            raise SystemError("AST constructor recursion depth mismatch (before=135, after=187)")
+        return real(text)
+
+    monkeypatch.setattr(ast, "literal_eval", stumbling)
+    array = np.zeros(3, ALIGNED)
+
+    assert np.array_equal(read_npy(npy_parts(array)), array)
+    assert n_calls == 2

@@ -65,10 +65,16 @@ def run(work):
 @pytest.mark.provokes("DeadlinePassed")
 def test_a_read_whose_turn_does_not_come_is_given_up_and_never_begun():
     async def work():
-        threads = Threads(patience_s=0.1)
-        gate, begun = threading.Event(), []
-        blockers = [asyncio.ensure_future(threads.read(gate.wait)) for _ in range(8)]
-        await asyncio.sleep(0)
+        threads = Threads(patience_s=1.0)
+        gate, begun, blocking = threading.Event(), [], threading.Semaphore(0)
+
+        def block() -> None:
+            blocking.release()
+            gate.wait()
+
+        blockers = [asyncio.ensure_future(threads.read(block)) for _ in range(8)]
+        for _ in blockers:
+            assert await asyncio.to_thread(blocking.acquire, timeout=20)
         with pytest.raises(DeadlinePassed):
             await threads.read(begun.append, 1)
         for blocker in blockers:

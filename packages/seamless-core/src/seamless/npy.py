@@ -30,6 +30,7 @@ COPY_BYTES = 16 * 1024  # an array up to this size is copied at once: cheaper th
 MAX_HEADER_BYTES = 1 << 20
 CACHED_HEADER_BYTES = 1024
 
+_PARSE_ATTEMPTS = 10
 _SIMPLE_HEADER = re.compile(
     r"\{'descr': '([<>|=][biufS]\d{1,9})', 'fortran_order': (True|False), "
     r"'shape': \(((?:\d{1,19}, ?)*\d{0,19})\), \} *\n"
@@ -231,10 +232,8 @@ def _parse_header(header: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
 
 
 def _literal(header: str) -> dict[str, Any]:
-    import ast
-
     try:
-        members = ast.literal_eval(header.strip())
+        members = _evaluated(header.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as exc:
         raise ValueError(f"malformed npy header {header[:200]!r}: {exc}") from None
     if not isinstance(members, dict) or set(members) != {"descr", "fortran_order", "shape"}:
@@ -242,6 +241,19 @@ def _literal(header: str) -> dict[str, Any]:
             f"malformed npy header {header[:200]!r}; expected a dict with descr, fortran_order and shape"
         )
     return members
+
+
+def _evaluated(text: str) -> Any:
+    import ast
+
+    for _ in range(_PARSE_ATTEMPTS - 1):
+        try:
+            return ast.literal_eval(text)
+        except (
+            SystemError
+        ):  # before 3.11.8 two parses at the same time disturb each other (CPython gh-106905)
+            continue
+    return ast.literal_eval(text)
 
 
 def _check_readable(dtype: np.dtype[Any]) -> None:
