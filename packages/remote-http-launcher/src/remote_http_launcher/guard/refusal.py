@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from ..errors import LauncherError
+
 __all__ = ("GuardMisconfigured", "Refused")
 
 
-class Refused(RuntimeError):
+class Refused(LauncherError):
     """The guard does not run this command: the key is not allowed to, or it is no command of a helper.
 
     cause: the same without anything that the client sent.
@@ -16,16 +18,20 @@ class Refused(RuntimeError):
     Remedy: read the reason; what is allowed stands in the options of rhl-guard in authorized_keys.
     """
 
+    layer = "guard"
+
     def __init__(self, cause: str, *, about: str = "") -> None:
         self.cause = cause
         super().__init__(f"{cause}: {_quoted(about)}" if about else cause)
 
 
-class GuardMisconfigured(RuntimeError):
+class GuardMisconfigured(LauncherError):
     """The options of rhl-guard in authorized_keys, or the file they name, are wrong; every command is refused.
 
     Remedy: correct the line of the key; `rhl-guard --print-authorized-keys-line` shows a valid one.
     """
+
+    layer = "guard"
 
 
 def _quoted(text: str) -> str:

@@ -13,6 +13,8 @@ __all__ = ("holds_only_seamless_data", "looks_like_seamless_data")
 
 DEPTH_MAX = 6  # project/subproject/STAGE-a/SUBSTAGE-b, then one of the hexadecimal directories
 ENTRIES_MAX = 20_000  # more than this in one look is left to a person
+PREFIXES = ("seamless.db-", "seamless.db.", ".seamless.db.", ".HASHSERVER_PREFIX-")
+OWN_DIRECTORIES = (".quarantine", ".running")  # made by our own servers
 HEX = frozenset("0123456789abcdef")
 DIGEST_LENGTH = 64
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,10 +23,10 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def looks_like_seamless_data(name: str, *, is_directory: bool) -> bool:
     """Whether an entry of a data directory has a name that Seamless gives."""
     if is_directory:
-        return len(name) == 2 and HEX.issuperset(name)
-    if name in (".HASHSERVER_PREFIX", ".LOCK") or name == "seamless.db" or name.startswith(("seamless.db-", "seamless.db.")):
+        return name in OWN_DIRECTORIES or (len(name) == 2 and HEX.issuperset(name))
+    if name in ("seamless.db", ".HASHSERVER_PREFIX", ".LOCK") or name.startswith(PREFIXES):
         return True
-    digest, rest = name.lstrip(".")[:DIGEST_LENGTH], name.lstrip(".")[DIGEST_LENGTH:]
+    digest, rest = name[:DIGEST_LENGTH], name[DIGEST_LENGTH:]
     return len(digest) == DIGEST_LENGTH and HEX.issuperset(digest) and (not rest or rest[0] in ".-")
 
 
@@ -49,6 +51,8 @@ def _look(directory: int, *, depth: int, n_left: int) -> int:
                 if n_left < 0 or entry.is_symlink():
                     return -1
                 if entry.is_dir(follow_symlinks=False):
+                    if entry.name in OWN_DIRECTORIES:
+                        continue
                     if depth == DEPTH_MAX:
                         return -1
                     deeper = os.open(entry.name, _READ, dir_fd=readable)
