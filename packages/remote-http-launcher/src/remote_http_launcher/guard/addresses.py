@@ -1,7 +1,8 @@
 """Tell whether a host name or address means this machine.
 
-A service binds the address that a client later asks `rhl-verify-port` and `rhl-handshake` to try, so every address worth
-trying can be bound here. Others are refused: a guarded key is no way to look around in the network behind this host.
+A service binds the address that a client later asks `rhl-verify-port` and `rhl-handshake` to try, so every
+address worth trying can be bound here. Others are refused: a guarded key is no way to look around in the network
+behind this host.
 """
 
 from __future__ import annotations
@@ -57,7 +58,13 @@ def addresses_of(host: str) -> Sequence[str]:
 def host_of_url(url: str) -> str:
     """Return the host of an http or https URL. Raises Refused for anything that two readers might read differently."""
     scheme, separator, rest = url.partition("://")
-    if scheme not in ("http", "https") or not separator or not url.isascii() or not url.isprintable() or " " in url:
+    if (
+        scheme not in ("http", "https")
+        or not separator
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
         raise Refused("URL must use http or https and include a host")
     for end in "/?#":
         rest = rest.partition(end)[0]

@@ -1,7 +1,8 @@
 """Write down every decision of the guard: one line each, in a file of the launcher and in the system's log.
 
-`server/rhl-guard.audit` (no name that a key could give a state or a log), mode 0600, at most twice 1 MiB: the file before is
-kept as `rhl-guard.audit.1`. A line is one JSON object: time, pid, client, decision, helper, words, cause, policy, role.
+`server/rhl-guard.audit` (no name that a key could give a state or a log), mode 0600, at most twice 1 MiB: the file
+before is kept as `rhl-guard.audit.1`. A line is one JSON object: time, pid, client, decision, helper, words, cause,
+policy, role.
 
 Secrets stay out: of an allowed command the keys, directories, options and numbers are written, of JSON only its size,
 of a URL only scheme, host and path; of a refused one the helper, and the cause in our own words.
@@ -12,8 +13,9 @@ from __future__ import annotations
 import os
 import time
 
-from ..keys import is_key
-from ..small_json import dumps
+from remote_http_launcher.keys import is_key
+from remote_http_launcher.small_json import dumps
+
 from .addresses import is_host
 from .paths import ResolvedDirectory
 
@@ -43,21 +45,21 @@ class AuditLog:
 
     def write(self, decision: str, environment: Mapping[str, str], **members: object) -> bool:
         """Write one line; return whether it stands anywhere."""
-        line = dumps(
-            {
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "pid": os.getpid(),
-                "client": _client(environment),
-                "decision": decision,
-                **{name: value for name, value in members.items() if value},
-            }
-        )
-        line = line if len(line) < LINE_MAX else line[: LINE_MAX - 20] + '... (shortened)"'
+        entry: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "pid": os.getpid(),
+            "client": _client(environment),
+            "decision": decision,
+            **{name: value for name, value in members.items() if value},
+        }
+        line = dumps(entry)
+        if len(line) > LINE_MAX:
+            line = dumps({**entry, "words": [f"({len(line)} characters)"]})
         in_system = self._in_system(line)
         return self._in_file(line) or in_system
 
     def _in_file(self, line: str) -> bool:
-        from ..directories import make_private_directory
+        from remote_http_launcher.directories import make_private_directory
 
         try:
             make_private_directory(os.path.dirname(self.path))
@@ -76,7 +78,9 @@ class AuditLog:
         """Start a new file, unless another guard just did."""
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # of the old file; the next one to hold it sees that it has moved
+        fcntl.flock(
+            descriptor, fcntl.LOCK_EX
+        )  # of the old file; the next one to hold it sees that it has moved
         here, there = os.fstat(descriptor), os.stat(self.path, follow_symlinks=False)
         if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
             os.rename(self.path, f"{self.path}.1")

@@ -15,7 +15,9 @@ __all__ = ("advice", "authorized_keys_line", "own_path", "ports_named")
 
 N_PORTS_MAX = 200  # each is a word of the line
 PORT_MAX = 65535
-NO_LISTENING = 'permitlisten="127.0.0.1:1"'  # a port that only root can bind: no forwarding from there to the client
+NO_LISTENING = (
+    'permitlisten="127.0.0.1:1"'  # a port that only root can bind: no forwarding from there to the client
+)
 
 
 def ports_named(text: str) -> range:
@@ -25,7 +27,9 @@ def ports_named(text: str) -> range:
         raise GuardMisconfigured(f"--ports takes A-B, not {text!r}")
     ports = range(int(first), int(last or first) + 1)
     if not ports or ports[0] < 1 or ports[-1] > PORT_MAX or len(ports) > N_PORTS_MAX:
-        raise GuardMisconfigured(f"--ports takes at most {N_PORTS_MAX} ports from 1 to {PORT_MAX}, not {text!r}")
+        raise GuardMisconfigured(
+            f"--ports takes at most {N_PORTS_MAX} ports from 1 to {PORT_MAX}, not {text!r}"
+        )
     return ports
 
 

@@ -1,7 +1,7 @@
 """rhl-guard: the forced command of an SSH key, in `authorized_keys`.
 
-sshd puts what the client asked for into SSH_ORIGINAL_COMMAND. The guard runs the helper named there, in this process, or says
-in one line why not and ends with 1. Its own options are the policy of the key.
+sshd puts what the client asked for into SSH_ORIGINAL_COMMAND. The guard runs the helper named there, in this process,
+or says in one line why not and ends with 1. Its own options are the policy of the key.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import LauncherError
+from remote_http_launcher.errors import LauncherError
+
 from .audit import AuditLog, system_log, told
 from .dispatch import Call, NamedRefusal, decide, run_helper
 from .policy import Policy, policy_of
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _decided(text: str, policy: Policy, home: str) -> Call:
-    from ..directories import conda_cache_path, server_directory
+    from remote_http_launcher.directories import conda_cache_path, server_directory
 
     return decide(
         text, policy, home=home, server_directory=server_directory(), conda_cache=conda_cache_path()
@@ -151,7 +152,7 @@ def _home() -> str:
 
 
 def _audit_log() -> AuditLog:
-    from ..directories import server_directory
+    from remote_http_launcher.directories import server_directory
 
     return AuditLog(server_directory(), to_system=system_log())
 

@@ -146,4 +146,3 @@ def run_helper(call: Call) -> int:
     except SystemExit as exc:
         code = exc.code
     return code if isinstance(code, int) else 0 if code is None else 1
-

@@ -91,7 +91,9 @@ FORMS: dict[str, Form] = {
     "rhl-inspect": Form("observe", flags="--with-mtime"),
     "rhl-launch-service": Form("operate", help_too=False),  # see service_words
     "rhl-logs": Form("observe", flags="--follow --previous", values={"--tail": check_number}),
-    "rhl-look": Form("observe", values={"--wait": check_number, "--want": check_plain, "--tail": check_number}),
+    "rhl-look": Form(
+        "observe", values={"--wait": check_number, "--want": check_plain, "--tail": check_number}
+    ),
     "rhl-pid-alive": Form("observe"),
     "rhl-ps": Form(
         "observe",
@@ -126,7 +128,9 @@ def parse(helper: str, words: Sequence[str]) -> list[Item]:
             continue
         option, equals, value = word.partition("=")
         if option in seen:
-            raise Refused(f"{helper} {option} is given twice" if _is_known(form, option) else "unknown option")
+            raise Refused(
+                f"{helper} {option} is given twice" if _is_known(form, option) else "unknown option"
+            )
         seen.add(option)
         if option in form.flags and not equals:
             items.append(Item(option, None))

@@ -29,7 +29,22 @@ _SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 SYSTEM_DIRECTORIES = frozenset(
-    ("/", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/sys", "/proc", "/run", "/var", "/opt", "/dev")
+    (
+        "/",
+        "/etc",
+        "/usr",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib64",
+        "/boot",
+        "/sys",
+        "/proc",
+        "/run",
+        "/var",
+        "/opt",
+        "/dev",
+    )
 )
 NEVER_BELOW = ("/etc", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/sys", "/proc", "/dev", "/usr")
 
@@ -49,7 +64,9 @@ class ResolvedDirectory(str):
     _ancestor: int
     _missing: tuple[str, ...]
 
-    def __new__(cls, text: str, path: str, descriptor: int, missing: tuple[str, ...] = ()) -> ResolvedDirectory:
+    def __new__(
+        cls, text: str, path: str, descriptor: int, missing: tuple[str, ...] = ()
+    ) -> ResolvedDirectory:
         """descriptor: of the directory, or of the nearest one above that exists, below which `missing` lies; owned."""
         made = super().__new__(cls, text)
         made.path = path

@@ -40,7 +40,12 @@ class Policy:
     """What a key may name and do; made by `policy_of`."""
 
     def __init__(
-        self, *, roots: Sequence[str] = (), markers: Sequence[str] = (), permissive: bool = False, role: str = "all"
+        self,
+        *,
+        roots: Sequence[str] = (),
+        markers: Sequence[str] = (),
+        permissive: bool = False,
+        role: str = "all",
     ) -> None:
         self.roots = tuple(roots)
         self.markers = tuple(markers)
@@ -137,7 +142,9 @@ def policy_of(arguments: Sequence[str], home: str) -> Policy:
             raise GuardMisconfigured(f"{option} requires a value")
         given[option] = value
     if len(given.keys() - {"--role"}) > 1:
-        raise GuardMisconfigured("--data-roots, --clear-policy, and --permissive-paths are mutually exclusive")
+        raise GuardMisconfigured(
+            "--data-roots, --clear-policy, and --permissive-paths are mutually exclusive"
+        )
     return Policy(
         roots=read_roots(given["--data-roots"], home) if "--data-roots" in given else (),
         markers=_markers(given["--clear-policy"]) if "--clear-policy" in given else (),
@@ -158,7 +165,9 @@ def read_roots(path: str, home: str) -> tuple[str, ...]:
     if len(content) > ROOTS_FILE_SIZE_MAX:
         raise GuardMisconfigured(f"--data-roots file {shown!r} is larger than {ROOTS_FILE_SIZE_MAX} bytes")
     if mode & stat.S_IWOTH:
-        raise GuardMisconfigured(f"--data-roots file {shown!r} may be written by everybody; chmod o-w {shown}")
+        raise GuardMisconfigured(
+            f"--data-roots file {shown!r} may be written by everybody; chmod o-w {shown}"
+        )
     roots = []
     for number, line in enumerate(os.fsdecode(content).splitlines(), start=1):
         root = line.strip()

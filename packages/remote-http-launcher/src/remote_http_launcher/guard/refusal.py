@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..errors import LauncherError
+from remote_http_launcher.errors import LauncherError
 
 __all__ = ("GuardMisconfigured", "Refused")
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 
-from ..keys import is_key
-from ..small_json import loads
+from remote_http_launcher.keys import is_key
+from remote_http_launcher.small_json import loads
+
 from .addresses import is_host
 from .options import check_number
 from .refusal import Refused
@@ -40,8 +41,16 @@ CONDA_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 # service -> (flags, options of numbers with their count, what its other word is)
 SERVICES: dict[str, tuple[frozenset[str], dict[str, int], str]] = {
-    "hashserver": (frozenset(("--writable", "--no-writable")), {"--port-range": 2, "--port": 1, "--timeout": 1}, "directory"),
-    "seamless-database": (frozenset(("--writable",)), {"--port-range": 2, "--port": 1, "--timeout": 1}, "database"),
+    "hashserver": (
+        frozenset(("--writable", "--no-writable")),
+        {"--port-range": 2, "--port": 1, "--timeout": 1},
+        "directory",
+    ),
+    "seamless-database": (
+        frozenset(("--writable",)),
+        {"--port-range": 2, "--port": 1, "--timeout": 1},
+        "database",
+    ),
     "seamless-jobserver": (frozenset(), {"--workers": 1, "--port-range": 2, "--port": 1, "--timeout": 1}, ""),
     "seamless-dask-wrapper": (frozenset(), {"--port-range": 2, "--port": 1, "--timeout": 1}, "class"),
 }
