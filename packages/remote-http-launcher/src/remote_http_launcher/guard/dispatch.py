@@ -1,7 +1,7 @@
 """Decide whether a command runs, and run the helper's own code in this process.
 
-The helper is found in a table by its exact name, and is a module of this package. No program is looked for, neither beside
-the guard nor on PATH; the guard is not in the table.
+The helper is found in a table by its exact name, and is a module of this package. No program is looked for,
+neither beside the guard nor on PATH; the guard is not in the table.
 """
 
 from __future__ import annotations

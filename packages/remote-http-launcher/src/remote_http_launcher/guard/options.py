@@ -1,7 +1,8 @@
 """The exact form of each helper's command line: what is not in the table here is refused.
 
-No option may be shortened or given twice. What the helper is handed is made anew from what was understood (`--name=value`
-becomes two words), so that guard and helper cannot read one command in two ways. Directories become `ResolvedDirectory`.
+No option may be shortened or given twice. What the helper is handed is made anew from what was understood
+(`--name=value` becomes two words), so that guard and helper cannot read one command in two ways. Directories
+become `ResolvedDirectory`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ PLAIN_LENGTH_MAX = 256
 class Form:
     """What the command line of one helper may hold.
 
-    role: what the key needs. flags: options alone. values: options with a value, and what checks it. directories: whether
-    the other words are directories. first: what the first other word must be, `host` or `url` of this machine.
-    changes: whether it changes anything; then it runs only if the decision could be written down.
+    role: what the key needs. flags: options alone. values: options with a value, and what checks it. directories:
+    whether the other words are directories. first: what the first other word must be, `host` or `url` of this
+    machine. changes: whether it changes anything; then it runs only if the decision could be written down.
     """
 
     def __init__(

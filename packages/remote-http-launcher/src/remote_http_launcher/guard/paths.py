@@ -1,7 +1,7 @@
 """Resolve a directory that a client names, once, and hold on to it.
 
-A path is walked name by name from `/`, by descriptors, symbolic links included. What comes out is the true path, for the
-policy to judge, and a descriptor of that very directory, to act on: exchanging a link or a directory
+A path is walked name by name from `/`, by descriptors, symbolic links included. What comes out is the true path,
+for the policy to judge, and a descriptor of that very directory, to act on: exchanging a link or a directory
 afterwards changes nothing. Nothing is opened for reading before the policy has agreed; the walk uses O_PATH.
 
 What holds in every policy: absolute after `~`; neither the home directory nor one above it; no name that begins with a

@@ -80,10 +80,10 @@ class Policy:
     def service_directory(self, text: str, home: str) -> ResolvedDirectory:
         """Return a directory for a service to keep its data in. Raises Refused."""
         directory = self._allowed(text, home, marked=False)
-        if self.markers and directory.fd is not None and not self._is_marked(directory):
-            if not holds_only_seamless_data(directory.fd):
-                directory.close()
-                raise Refused("a service would mark a directory that holds other files", about=text)
+        unmarked = self.markers and directory.fd is not None and not self._is_marked(directory)
+        if unmarked and not holds_only_seamless_data(directory):
+            directory.close()
+            raise Refused("a service would mark a directory that holds other files", about=text)
         return self._opened(directory, text)
 
     def _allowed(self, text: str, home: str, *, marked: bool) -> ResolvedDirectory:
@@ -122,7 +122,7 @@ class Policy:
 
 
 def policy_of(arguments: Sequence[str], home: str) -> Policy:
-    """Return the policy that the options stand for. Raises GuardMisconfigured for anything that is not exactly right."""
+    """Return the policy that the options stand for. Raises GuardMisconfigured for the least mistake."""
     given: dict[str, str] = {}
     ahead = list(arguments)[::-1]
     while ahead:

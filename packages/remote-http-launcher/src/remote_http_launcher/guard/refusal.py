@@ -1,6 +1,7 @@
 """What the guard says when it does not run a helper.
 
-`str(refused)` is for the client and may quote what it sent; `refused.cause` is for the audit log, and holds nothing of it.
+`str(refused)` is for the client and may quote what it sent; `refused.cause` is for the audit log, and holds
+nothing of it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,17 @@
 """Tell what looks like data of Seamless from other files, by its name.
 
-A buffer directory holds `<64 hex>` with what writers add to such a name, two-digit hexadecimal directories of those, and
-`.HASHSERVER_PREFIX`; a results database is `seamless.db` with what SQLite and our servers add to that name. Directories of
-subprojects and stages lie inside those of their project.
+A buffer directory holds `<64 hex>` with what writers add to such a name, two-digit hexadecimal directories of
+those, and `.HASHSERVER_PREFIX`; a results database is `seamless.db` with what SQLite and our servers add to that
+name. Directories of subprojects and stages lie inside those of their project.
 """
 
 from __future__ import annotations
 
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .paths import ResolvedDirectory
 
 __all__ = ("holds_only_seamless_data", "looks_like_seamless_data")
 
@@ -30,13 +34,12 @@ def looks_like_seamless_data(name: str, *, is_directory: bool) -> bool:
     return len(digest) == DIGEST_LENGTH and HEX.issuperset(digest) and (not rest or rest[0] in ".-")
 
 
-def holds_only_seamless_data(directory: int) -> bool:
-    """Whether everything below looks like data of Seamless, links included as not; False when it cannot be told.
-
-    directory: descriptor; it need not be readable.
-    """
+def holds_only_seamless_data(directory: ResolvedDirectory) -> bool:
+    """Whether everything below looks like data of Seamless; False for a link, and when it cannot be told."""
+    if directory.fd is None:
+        return True
     try:
-        return _look(directory, depth=0, n_left=ENTRIES_MAX) >= 0
+        return _look(directory.fd, depth=0, n_left=ENTRIES_MAX) >= 0
     except OSError:
         return False
 

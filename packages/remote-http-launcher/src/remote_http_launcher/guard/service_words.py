@@ -2,7 +2,7 @@
 
 | checked | how |
 |---|---|
-| `--workdir`, data directory, database file | resolved, and held against the policy; what is handed on is the resolved path |
+| `--workdir`, data directory, database file | held against the policy, and handed on as resolved |
 | `--status-file` | exactly the state file of `--key` in the launcher's own directory |
 | `--conda-env` | a plain name, or a path that the conda cache lists |
 | the program | one of four names; another whitelist (RHL_TOOLS_YAML) is not looked at |

@@ -1,7 +1,7 @@
 """Split a command line into words as a POSIX shell does, without a shell.
 
-Quotes and backslashes count; nothing is expanded, and `;`, `|`, `&`, `>`, `$`, backtick and `#` are letters as any other.
-The words are those of `shlex.split` (which is slower to import); both refuse the same texts.
+Quotes and backslashes count; nothing is expanded, and `;`, `|`, `&`, `>`, `$`, backtick and `#` are letters as any
+other. The words are those of `shlex.split` (which is slower to import); both refuse the same texts.
 """
 
 from __future__ import annotations
