@@ -27,7 +27,7 @@ __all__ = ("KINDS", "Cleared", "clear_directory", "is_kind", "users_of")
 KINDS = ("hashserver", "database", "seamless")
 _HEX = frozenset("0123456789abcdef")
 _BUFFER_SUFFIXES = ("", ".zst", ".gz", ".BUFFERLENGTH", ".LOCK", ".zst.LOCK", ".gz.LOCK")
-_DATABASE = "seamless.db"
+_DATABASE_NAMES = ("seamless.db", "seamless.db-wal", "seamless.db-shm", "seamless.db-journal")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -74,9 +74,8 @@ def clear_directory(
 
 def is_kind(name: str, kind: str, folder: str = "") -> bool:
     """Whether a file of this name belongs to the service. folder: the two digits of the directory it is in, if any."""
-    if kind in ("database", "seamless") and not folder:
-        if name == _DATABASE or name in (f"{_DATABASE}-wal", f"{_DATABASE}-shm", f"{_DATABASE}-journal"):
-            return True
+    if kind != "hashserver" and not folder and name in _DATABASE_NAMES:
+        return True
     if kind not in ("hashserver", "seamless"):
         return False
     digits, rest = name[:64], name[64:]
@@ -89,7 +88,7 @@ def is_kind(name: str, kind: str, folder: str = "") -> bool:
 
 def users_of(real_path: str) -> list[tuple[str, Mapping[str, Any], str]]:
     """Return key, state and liveness of the servers that use the directory or one below it, and are not dead."""
-    found = []
+    found: list[tuple[str, Mapping[str, Any], str]] = []
     directory = server_directory()
     for key, state in list_states(directory):
         if isinstance(state, StateMalformed) or pid_of(state) is None or state.get("dry_run") is True:
@@ -149,21 +148,27 @@ class _Everything:
 
     def clear(self, descriptor: int, path: str) -> None:
         for name in sorted(os.listdir(descriptor)):
-            _guarded(
-                self._cleared, f"{path.rstrip('/')}/{name}", lambda name=name: self._count(descriptor, name)
-            )
+            self._cleared.n_items += self._remove(descriptor, name, f"{path.rstrip('/')}/{name}")
 
-    def _count(self, descriptor: int, name: str) -> None:
-        self._cleared.n_items += self._remove(descriptor, name)
+    def _remove(self, descriptor: int, name: str, shown: str) -> bool:
+        """Return whether it is gone wholly; a failure of one file does not keep the others."""
+        try:
+            return self._remove_one(descriptor, name, shown)
+        except FileNotFoundError:
+            return False  # somebody else removed it
+        except OSError as exc:
+            self._cleared.failures.append(f"{shown}: {exc.strerror or exc}")
+        except RecursionError:
+            self._cleared.failures.append(f"{shown}: nested too deeply")
+        return False
 
-    def _remove(self, descriptor: int, name: str) -> bool:
-        """Return whether it is gone wholly."""
+    def _remove_one(self, descriptor: int, name: str, shown: str) -> bool:
         found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode):
-            self._cleared.n_files += 1
-            self._cleared.n_bytes += found.st_size
             if not self._dry_run:
                 os.unlink(name, dir_fd=descriptor)
+            self._cleared.n_files += 1
+            self._cleared.n_bytes += found.st_size
             return True
         if name.startswith("."):
             return False
@@ -171,7 +176,7 @@ class _Everything:
         try:
             is_empty = True
             for child in os.listdir(below):
-                is_empty = self._remove(below, child) and is_empty
+                is_empty = self._remove(below, child, f"{shown}/{child}") and is_empty
         finally:
             os.close(below)
         if is_empty and not self._dry_run:

@@ -105,7 +105,7 @@ def _is_settled(facts: Mapping[str, Any], want: Collection[str]) -> bool:
         return True
     if facts["status"] == "starting":
         return bool(facts["liveness"] == "dead")
-    return facts["status"] != ABSENT
+    return bool(facts["status"] != ABSENT)
 
 
 def _ask(facts: dict[str, Any], handshake: str, port_name: str, deadline: float) -> None:

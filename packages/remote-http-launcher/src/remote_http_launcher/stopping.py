@@ -49,8 +49,8 @@ def stop_processes(
 ) -> list[str]:
     """Stop the processes of these states (state, path of its file), and return what became of each.
 
-    Outcomes: `stopped`; `already gone`; `kill required`; `permission denied`; `cannot tell`, when it may be a process of
-    another machine; `still running`, when not even SIGKILL ended it in time. mark_stale: the states of those that are
+    Outcomes: `stopped`; `already gone`; `kill required`; `permission denied`; `cannot tell`, when it may be of another
+    machine; `still running`, when not even SIGKILL ended it in time. mark_stale: the states of those that are
     gone get the status `stale`, unless they are of a newer process by now.
     """
     targets = [_Target(state, path) for state, path in services]
