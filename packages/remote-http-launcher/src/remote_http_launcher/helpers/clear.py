@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..clearing import KINDS, clear_directory
-from ..errors import UsageError
+from remote_http_launcher.clearing import KINDS, clear_directory
+from remote_http_launcher.errors import UsageError
+
 from .frame import parse, run, write, write_error
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

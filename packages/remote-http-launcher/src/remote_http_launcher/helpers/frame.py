@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import KeyInvalid, LauncherError, PathRefused, UsageError
+from remote_http_launcher.errors import KeyInvalid, LauncherError, PathRefused, UsageError
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def write_bytes(content: bytes) -> None:
 
 def write_json(value: Any, **layout: Any) -> None:
     """Write one JSON value and a newline."""
-    from ..small_json import dumps
+    from remote_http_launcher.small_json import dumps
 
     write(dumps(value, **layout) + "\n")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
-from ..handshake import probe
+from remote_http_launcher.errors import UsageError
+from remote_http_launcher.handshake import probe
+
 from .frame import parse, run, to_seconds, write_error, write_json
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

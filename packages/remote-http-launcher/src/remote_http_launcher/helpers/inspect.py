@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from ..directories import server_state_path
-from ..errors import StateMissing, UsageError
-from ..state_files import read_state
+from remote_http_launcher.directories import server_state_path
+from remote_http_launcher.errors import StateMissing, UsageError
+from remote_http_launcher.state_files import read_state
+
 from .frame import parse, run, write_json
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

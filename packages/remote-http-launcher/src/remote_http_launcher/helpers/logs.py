@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from ..directories import log_path, server_state_path
-from ..errors import LogMissing, TokenUnusable, UsageError
-from ..keys import check_key
-from ..tail import LogFollower, last_lines, pieces
-from ..tokens import Redactor, read_token, token_path
+from remote_http_launcher.directories import log_path, server_state_path
+from remote_http_launcher.errors import LogMissing, TokenUnusable, UsageError
+from remote_http_launcher.keys import check_key
+from remote_http_launcher.tail import LogFollower, last_lines, pieces
+from remote_http_launcher.tokens import Redactor, read_token, token_path
+
 from .frame import parse, run, to_integer, write_bytes
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

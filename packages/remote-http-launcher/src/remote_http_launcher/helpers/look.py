@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
-from ..looking import look
+from remote_http_launcher.errors import UsageError
+from remote_http_launcher.looking import look
+
 from .frame import parse, run, to_integer, to_seconds, write_json
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

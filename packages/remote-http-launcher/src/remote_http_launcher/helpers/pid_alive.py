@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
-from ..processes import is_running
+from remote_http_launcher.errors import UsageError
+from remote_http_launcher.processes import is_running
+
 from .frame import parse, run
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

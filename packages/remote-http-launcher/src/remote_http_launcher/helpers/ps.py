@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..directories import client_directory, server_directory
-from ..errors import UsageError
-from ..listing import MALFORMED, client_rows, server_rows, table
+from remote_http_launcher.directories import client_directory, server_directory
+from remote_http_launcher.errors import UsageError
+from remote_http_launcher.listing import MALFORMED, client_rows, server_rows, table
+
 from .frame import parse, run, write, write_error, write_json
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
-from ..listing import table
-from ..persistent import persistent_rows
+from remote_http_launcher.errors import UsageError
+from remote_http_launcher.listing import table
+from remote_http_launcher.persistent import persistent_rows
+
 from .frame import parse, run, to_integer, write, write_json
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

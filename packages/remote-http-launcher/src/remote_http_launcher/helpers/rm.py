@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..directories import client_state_path, server_state_path
-from ..errors import StateMalformed, StateMissing, UsageError
-from ..processes import is_ours
-from ..state_files import read_state, remove_state
-from ..tokens import remove_token, token_path
+from remote_http_launcher.directories import client_state_path, server_state_path
+from remote_http_launcher.errors import StateMalformed, StateMissing, UsageError
+from remote_http_launcher.processes import is_ours
+from remote_http_launcher.state_files import read_state, remove_state
+from remote_http_launcher.tokens import remove_token, token_path
+
 from .frame import parse, run, write, write_error
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

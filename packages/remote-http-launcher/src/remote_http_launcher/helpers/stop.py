@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ..directories import server_state_path
-from ..errors import LauncherError, StateMissing, UsageError
-from ..listing import derived_status
-from ..processes import pid_of
-from ..state_files import read_state
-from ..stopping import CANNOT_TELL, DENIED, GRACE_S, SURVIVED, stop_processes
+from remote_http_launcher.directories import server_state_path
+from remote_http_launcher.errors import LauncherError, StateMissing, UsageError
+from remote_http_launcher.listing import derived_status
+from remote_http_launcher.processes import pid_of
+from remote_http_launcher.state_files import read_state
+from remote_http_launcher.stopping import CANNOT_TELL, DENIED, GRACE_S, SURVIVED, stop_processes
+
 from .frame import parse, run, to_seconds, write, write_error
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from ..errors import UsageError
-from ..handshake import connect_error
+from remote_http_launcher.errors import UsageError
+from remote_http_launcher.handshake import connect_error
+
 from .frame import parse, run, to_integer, write_error
 
 TYPE_CHECKING = False  # importing typing costs a helper 6 ms
