@@ -34,6 +34,7 @@ class Call:
         self.helper = helper
         self.words = words
         self.directories = list(directories)
+        self.added: list[str] = []  # words of the policy
 
     @property
     def changes(self) -> bool:
@@ -126,6 +127,8 @@ def _decide(
             call.close()
             raise
     call.words = words_of(items)
+    if helper == "rhl-clear" and policy.only_seamless_data and not any(i.option == "--only" for i in items):
+        call.added = ["--only", "seamless"]
     return call
 
 
@@ -140,9 +143,10 @@ def run_helper(call: Call) -> int:
         if exc.name != name:
             raise
         raise Refused(f"this version of remote-http-launcher has not got {call.helper}") from exc
-    sys.argv = [call.helper, *call.words]
+    words = [*call.words, *call.added]
+    sys.argv = [call.helper, *words]
     try:
-        code = module.main(call.words)
+        code = module.main(words)
     except SystemExit as exc:
         code = exc.code
     return code if isinstance(code, int) else 0 if code is None else 1

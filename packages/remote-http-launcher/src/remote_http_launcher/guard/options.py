@@ -84,16 +84,39 @@ def _check_file_name(text: str) -> None:
         raise Refused("this option takes a simple file name", about=text)
 
 
+def _check_url_path(text: str) -> None:
+    check_plain(text)
+    if not text.startswith("/") or text.startswith("//") or not text.isascii() or " " in text:
+        raise Refused("this option takes the path of a URL", about=text)
+
+
 FORMS: dict[str, Form] = {
     "rhl-cache-conda": Form("operate"),
-    "rhl-clear": Form("clear", flags="--dry-run --force", directories=True, help_too=False),
+    "rhl-clear": Form(
+        "clear",
+        flags="--dry-run --force --recursive",
+        values={"--only": check_plain},
+        directories=True,
+        help_too=False,
+    ),
     "rhl-conda-info": Form("observe"),
-    "rhl-handshake": Form("observe", values={"--timeout": check_number}, first="url"),
+    "rhl-handshake": Form("observe", flags="--json", values={"--timeout": check_number}, first="url"),
     "rhl-inspect": Form("observe", flags="--with-mtime"),
-    "rhl-launch-service": Form("operate", help_too=False),  # see service_words
+    "rhl-launch-service": Form(
+        "operate", help_too=False
+    ),  # its words have a module of their own, service_words
     "rhl-logs": Form("observe", flags="--follow --previous", values={"--tail": check_number}),
     "rhl-look": Form(
-        "observe", values={"--wait": check_number, "--want": check_plain, "--tail": check_number}
+        "observe",
+        flags="--no-handshake --with-token",
+        values={
+            "--wait": check_number,
+            "--want": check_plain,
+            "--handshake": _check_url_path,
+            "--port-name": check_plain,
+            "--tail": check_number,
+        },
+        roles_of_options={"--with-token": "operate"},  # with the token a key could do what the service can
     ),
     "rhl-pid-alive": Form("observe"),
     "rhl-ps": Form(
@@ -103,13 +126,13 @@ FORMS: dict[str, Form] = {
     ),
     "rhl-ps-persistent": Form(
         "observe",
-        flags="--json",
+        flags="--json --sizes",
         values={"--level": check_number, "--file": _check_file_name, "--marker": _check_file_name},
         directories=True,
     ),
     "rhl-rm": Form("operate", flags="--client --server"),
-    "rhl-stop": Form("operate"),
-    "rhl-verify-port": Form("observe", values={"--timeout": check_number}, first="host"),
+    "rhl-stop": Form("operate", flags="--dry-run", values={"--grace": check_number}),
+    "rhl-verify-port": Form("observe", values={"--tries": check_number}, first="host"),
 }
 
 

@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 __all__ = ("SERVICES", "launch_words")
 
 JSON_SIZE_MAX = 64 * 1024
-OWN_OPTIONS = ("--key", "--workdir", "--conda-env", "--network-interface", "--parameters", "--meta")
+OWN_OPTIONS = (
+    "--auth",
+    "--conda-env",
+    "--key",
+    "--meta",
+    "--network-interface",
+    "--parameters",
+    "--replace",
+    "--wait",
+    "--workdir",
+)
 DATABASE_NAME = "seamless.db"
 DASK_PACKAGES = ("dask", "distributed")
 CONDA_CACHE_SIZE_MAX = 1024 * 1024
@@ -126,12 +136,24 @@ def _own_value(launch: _Launch, option: str, value: str) -> str:
         launch.key = value
     elif option == "--conda-env":
         _check_conda(value, launch.conda_cache)
+    elif option == "--wait":
+        check_number(value)
+    elif option == "--auth":
+        _check_one_of(option, value, ("token", "group", "none"))
+    elif option == "--replace":
+        if not value.isascii() or not all(part.isdigit() for part in value.split(":")) or len(value) > 40:
+            raise Refused("--replace takes PID:START", about=value)
     elif option == "--network-interface":
         if not is_host(value):
             raise Refused("--network-interface takes a host name or an address", about=value)
     else:
         _check_object(option, value)
     return value
+
+
+def _check_one_of(option: str, text: str, known: Sequence[str]) -> None:
+    if text not in known:
+        raise Refused(f"{option} takes one of {', '.join(known)}", about=text)
 
 
 def _check_object(option: str, text: str) -> None:
@@ -184,7 +206,7 @@ def _service(launch: _Launch, words: list[str]) -> list[str]:
         if option in flags and not equals:
             made.append(option)
             continue
-        if option not in (*numbers, "--status-file", "--host"):
+        if option not in (*numbers, "--status-file", "--host", "--auth"):
             raise Refused(f"{name} may not be given this option", about=option)
         values = [value] if equals else [ahead.pop() for _ in range(min(numbers.get(option, 1), len(ahead)))]
         if len(values) != numbers.get(option, 1):
@@ -199,6 +221,8 @@ def _service_value(launch: _Launch, option: str, text: str) -> str:
     if option == "--host":
         if not is_host(text):
             raise Refused("--host takes a host name or an address", about=text)
+    elif option == "--auth":
+        _check_one_of(option, text, ("token", "group"))  # nothing is served to the network without a token
     else:
         check_number(text)
     return text
