@@ -12,7 +12,7 @@ import sys
 from remote_http_launcher.errors import LauncherError
 
 from .audit import AuditLog, system_log, told
-from .dispatch import Call, NamedRefusal, decide, run_helper
+from .dispatch import Call, decide, run_helper
 from .policy import Policy, policy_of
 from .refusal import GuardMisconfigured, Refused
 
@@ -68,9 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         call = _decided(text, policy, home)
     except Refused as exc:
-        helper = exc.helper if isinstance(exc, NamedRefusal) else ""
         audit.write(
-            "refused", os.environ, helper=helper, cause=exc.cause, policy=policy.name, role=policy.role
+            "refused", os.environ, helper=exc.helper, cause=exc.cause, policy=policy.name, role=policy.role
         )
         return _say(f"rejected: {exc}")
     try:

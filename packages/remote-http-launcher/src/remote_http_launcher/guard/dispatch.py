@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .paths import ResolvedDirectory
 
-__all__ = ("Call", "NamedRefusal", "decide", "run_helper")
+__all__ = ("Call", "decide", "run_helper")
 
 PACKAGE = "remote_http_launcher.helpers"
 MODULES = {name: f"{PACKAGE}.{name[4:].replace('-', '_')}" for name in FORMS}
@@ -71,25 +71,11 @@ def decide(
     if helper not in FORMS:
         raise Refused("command not in whitelist", about=helper)
     if any(not word.isprintable() for word in words):
-        raise NamedRefusal(helper, Refused("the command holds characters that cannot be printed"))
+        raise Refused("the command holds characters that cannot be printed").of(helper)
     try:
         return _decide(helper, words[1:], policy, home, server_directory, conda_cache, addresses)
     except Refused as exc:
-        raise NamedRefusal(helper, exc) from exc
-
-
-class NamedRefusal(Refused):
-    """The guard does not run this command of a helper that it knows.
-
-    helper: its name.
-
-    Remedy: read the reason; what is allowed stands in the options of rhl-guard in authorized_keys.
-    """
-
-    def __init__(self, helper: str, refused: Refused) -> None:
-        super().__init__(refused.cause)
-        self.args = refused.args
-        self.helper = helper
+        raise exc.of(helper) from exc.__cause__
 
 
 def _decide(

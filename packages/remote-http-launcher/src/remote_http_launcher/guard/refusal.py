@@ -14,7 +14,7 @@ __all__ = ("GuardMisconfigured", "Refused")
 class Refused(LauncherError):
     """The guard does not run this command: the key is not allowed to, or it is no command of a helper.
 
-    cause: the same without anything that the client sent.
+    cause: the same without anything that the client sent. helper: which was asked for, if that is known.
 
     Remedy: read the reason; what is allowed stands in the options of rhl-guard in authorized_keys.
     """
@@ -23,7 +23,13 @@ class Refused(LauncherError):
 
     def __init__(self, cause: str, *, about: str = "") -> None:
         self.cause = cause
+        self.helper = ""
         super().__init__(f"{cause}: {_quoted(about)}" if about else cause)
+
+    def of(self, helper: str) -> Refused:
+        """Return it, with the helper that was asked for."""
+        self.helper = helper
+        return self
 
 
 class GuardMisconfigured(LauncherError):
