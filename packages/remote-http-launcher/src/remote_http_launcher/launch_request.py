@@ -10,9 +10,9 @@ import os
 import re
 
 from .directories import server_state_path
-from .errors import PathRefused
 from .keys import check_key
 from .launch_errors import LaunchRefused
+from .path_rules import check_directory_path
 from .small_json import loads
 
 TYPE_CHECKING = False
@@ -24,14 +24,13 @@ __all__ = ("LaunchRequest", "json_object", "known_programs")
 
 PROGRAMS = frozenset({"hashserver", "seamless-database", "seamless-jobserver", "seamless-dask-wrapper"})
 TOOLS_VARIABLE = "RHL_TOOLS_YAML"
-SYSTEM_ROOTS = frozenset("/ /etc /usr /bin /sbin /lib /lib64 /boot /sys /proc /run /var /opt".split())
 AUTH_MODES = ("token", "group", "none")
 _MAX_TOOLS_BYTES = 1024 * 1024
 _COMMAND = re.compile(r"""^\s+["']?command_template["']?\s*:\s*["']?([A-Za-z0-9._-]+)(?=[\s"'{]|$)""", re.MULTILINE)
 
 
 class LaunchRequest:
-    """A checked request. words: program and arguments, `~` expanded. state_path: the key's state file."""
+    """A checked request. words: program and arguments, `~` expanded. state_path, token_path: the key's files."""
 
     def __init__(
         self,
@@ -48,8 +47,9 @@ class LaunchRequest:
         """Raises KeyInvalid, PathRefused, LaunchRefused."""
         self.key = check_key(key)
         self.given_workdir = workdir
-        self.workdir = _checked_workdir(workdir)
+        self.workdir = check_directory_path(workdir, name="workdir")
         self.state_path = server_state_path(key)
+        self.token_path = self.state_path.removesuffix(".json") + ".token"
         if not words:
             raise LaunchRefused(
                 "service binary is required after --", hint="rhl-launch-service --help", key=key
@@ -119,15 +119,3 @@ def json_object(text: str, option: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise LaunchRefused(f"{option} must be a JSON object")
     return found
-
-
-def _checked_workdir(workdir: str) -> str:
-    expanded = os.path.expanduser(workdir)
-    hint = "give the absolute path of the service's own directory"
-    if not expanded.startswith("/"):
-        raise PathRefused(f"workdir must be absolute: {workdir!r}", hint=hint)
-    if ".." in expanded.split("/") or "\0" in expanded:
-        raise PathRefused(f"workdir must not contain '..': {workdir!r}", hint=hint)
-    if os.path.normpath(expanded) in SYSTEM_ROOTS or os.path.realpath(expanded) in SYSTEM_ROOTS:
-        raise PathRefused(f"refusing to use system directory as workdir: {workdir!r}", hint=hint)
-    return expanded

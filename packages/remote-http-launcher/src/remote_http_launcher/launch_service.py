@@ -19,7 +19,6 @@ from .directories import log_path, make_private_directory, server_directory
 from .errors import LauncherError, StateMalformed, StateMissing
 from .key_lock import KeyLock
 from .launch_errors import LaunchRefused, ServiceElsewhere
-from .log_tail import log_tail
 from .processes import identity_of, liveness
 from .state_files import SCHEMA, read_state, remove_state, write_state
 from .stopping_start import end_start
@@ -31,16 +30,12 @@ if TYPE_CHECKING:
 
     from .launch_request import LaunchRequest
 
-__all__ = ("LaunchOutcome", "StartInterruption", "launch", "process_label", "wait_for_start")
+__all__ = ("LaunchOutcome", "launch", "process_label", "wait_for_start")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.004, 0.1
 LOCK_TIMEOUT_S = 60.0
-CONTRACT_WAIT_S = 20.0  # a service gives up when its status file does not come by then
+TAIL_LINES, TAIL_BYTES = 20, 8192  # of the log, kept in a failed state
 _started: list[Any] = []  # Popen objects of services: kept, for one that goes complains about a running process
-
-
-class StartInterruption(BaseException):
-    """Base class of nothing: raised by the helper's signal handler to end a wait; not an Exception, so nothing keeps it."""
 
 
 class LaunchOutcome:
@@ -96,7 +91,7 @@ def wait_for_start(
                 return _fail(request, state, cause, "timeout", outcome)
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.2, LONGEST_PAUSE_S)
-    except (KeyboardInterrupt, StartInterruption):
+    except KeyboardInterrupt:
         _fail(request, state, "The start was interrupted; the service was stopped.", "interrupted", outcome)
         raise
     if state.get("status") == "failed":
@@ -205,15 +200,12 @@ def _additions(request: LaunchRequest) -> dict[str, Any]:
 
 def _prepare_token(request: LaunchRequest) -> None:
     """Make a new token for the new process; a state file says only which kind."""
-    from .tokens import make_token
+    from .tokens import make_token, remove_token
 
-    path = os.path.join(server_directory(), request.key + ".token")
     if request.auth == "none":
-        remove_state(path)
-        return
-    make_token(path)
-    if request.auth == "group":
-        os.chmod(path, 0o640)
+        remove_token(request.token_path)
+    else:
+        make_token(request.token_path, group=request.auth == "group")
 
 
 def _latest(path: str, state: dict[str, Any]) -> dict[str, Any]:
@@ -253,7 +245,7 @@ def _fail(
         "message": message,
         "hint": hint if isinstance(hint, str) and hint else f"rhl-logs {request.key}",
         "kind": kind,
-        "log_tail": log_tail(request.key),
+        "log_tail": _log_tail(request),
     }
     kept = {name: value for name, value in state.items() if name != "port"}
     failed = {**kept, "status": "failed", "error": error}
@@ -262,3 +254,20 @@ def _fail(
         if found is None or found.get("pid") == state.get("pid"):
             write_state(request.state_path, failed)
     return failed
+
+
+def _log_tail(request: LaunchRequest) -> str:
+    from .errors import TokenUnusable
+    from .tail import last_lines
+    from .tokens import Redactor, read_token
+
+    try:
+        token = read_token(request.token_path)
+    except TokenUnusable:
+        token = None
+    try:
+        content = last_lines(log_path(request.key), TAIL_LINES, size_max_bytes=TAIL_BYTES)
+    except OSError:
+        return ""
+    redactor = Redactor(token)
+    return (redactor.feed(content) + redactor.rest()).decode("utf-8", "replace")
