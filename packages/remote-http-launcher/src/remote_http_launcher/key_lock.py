@@ -160,7 +160,7 @@ class KeyLock:
         alive = liveness(holder, "")
         hint = f"wait for {who}"
         if alive == "unknown" and holder:
-            hint = f"find out on {host} whether process {holder.get('pid')} is still there; if not, rm {self.lease_path}"
+            hint = f"look on {host} for process {holder.get('pid')}; if it is gone, rm {self.lease_path}"
         return KeyBusy(
             f"{who} holds the lock of {self.key!r} ({self.lease_path}, waited {self.timeout_s:g} s); "
             + ("whether it lives cannot be told from here" if alive == "unknown" else f"it is {alive}"),

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     Liveness = Literal["alive", "dead", "unknown"]
     Delivery = Literal["sent", "gone", "denied", "unknown"]
 
-__all__ = ("group_members", "identity_of", "is_ours", "leads_group", "liveness", "pid_of", "signal_process")
+__all__ = (
+    "group_members",
+    "identity_of",
+    "is_ours",
+    "is_running",
+    "leads_group",
+    "liveness",
+    "pid_of",
+    "signal_process",
+)
 
 _PATH_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/")
 _ENDED = (b"Z", b"X", b"x")
@@ -66,6 +75,12 @@ def liveness(state: Mapping[str, Any], status_path: str) -> Liveness:
 def is_ours(state: Mapping[str, Any], path: str) -> bool:
     """Whether the process lives and is the one of the state, for sure."""
     return liveness(state, path) == "alive"
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is any process of this number; one that has ended, and waits for its parent, does not count."""
+    found = _stat(pid)
+    return _liveness_without_proc(pid) == "unknown" if found is None else found[0] not in _ENDED
 
 
 def signal_process(state: Mapping[str, Any], path: str, number: int) -> Delivery:
