@@ -21,7 +21,9 @@ __all__ = ("archive", "install")
 
 INSTALL_TIMEOUT_S = 60.0
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal content, equal archive
-_NOT_FOR_HOSTS = frozenset({"bootstrap", "command_line", "configuration_file", "ssh", "ssh_master", "tunnels"})
+_NOT_FOR_HOSTS = frozenset(
+    {"bootstrap", "command_line", "configuration_file", "ssh", "ssh_master", "tunnels"}
+)
 _MAIN = """\
 import sys
 from importlib import import_module

@@ -121,14 +121,18 @@ class Configuration:
         try:
             words = shlex.split(text)
         except ValueError as exc:
-            raise _wrong("command", "The command cannot be split into words.", f"{exc}: {text!r:.200}") from exc
+            raise _wrong(
+                "command", "The command cannot be split into words.", f"{exc}: {text!r:.200}"
+            ) from exc
         if not words:
             raise _wrong("command", "The command must be one line that is not blank.", f"it is {text!r:.200}")
         return words
 
     def _namespace(self) -> dict[str, object]:
         named = {
-            name: value for name, value in self.fields.items() if isinstance(name, str) and name.isidentifier()
+            name: value
+            for name, value in self.fields.items()
+            if isinstance(name, str) and name.isidentifier()
         }
         return {**named, "config": self.fields}
 
@@ -256,7 +260,8 @@ def _handshake(value: Any) -> Handshake | None:  # whatever the configuration ho
     parameters = value.get("parameters")
     parameters = {} if parameters is None else parameters
     if not isinstance(parameters, dict) or not all(
-        isinstance(name, str) and isinstance(part, (str, int, float, bool)) for name, part in parameters.items()
+        isinstance(name, str) and isinstance(part, (str, int, float, bool))
+        for name, part in parameters.items()
     ):
         raise _wrong("handshake", "handshake parameters must map strings to simple values.")
     return Handshake(path, {name: str(part) for name, part in parameters.items()}, port_name)

@@ -33,7 +33,13 @@ class ConfigurationError(LauncherError):
     layer = "configuration"
 
     def __init__(
-        self, message: str, *, hint: str | None = None, field: str = "", path: str | None = None, line: int = 0
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        field: str = "",
+        path: str | None = None,
+        line: int = 0,
     ) -> None:
         super().__init__(message, hint=hint)
         self.field = field
@@ -124,7 +130,13 @@ class HelperFailed(LauncherError):
     layer = "helper"
 
     def __init__(
-        self, message: str, *, hint: str | None = None, host: str | None = None, exit_code: int = 1, stderr: str = ""
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        host: str | None = None,
+        exit_code: int = 1,
+        stderr: str = "",
     ) -> None:
         super().__init__(message, hint=hint, host=host)
         self.exit_code = exit_code

@@ -26,7 +26,9 @@ PROGRAMS = frozenset({"hashserver", "seamless-database", "seamless-jobserver", "
 TOOLS_VARIABLE = "RHL_TOOLS_YAML"
 AUTH_MODES = ("token", "group", "none")
 _MAX_TOOLS_BYTES = 1024 * 1024
-_COMMAND = re.compile(r"""^\s+["']?command_template["']?\s*:\s*["']?([A-Za-z0-9._-]+)(?=[\s"'{]|$)""", re.MULTILINE)
+_COMMAND = re.compile(
+    r"""^\s+["']?command_template["']?\s*:\s*["']?([A-Za-z0-9._-]+)(?=[\s"'{]|$)""", re.MULTILINE
+)
 
 
 class LaunchRequest:

@@ -35,7 +35,9 @@ __all__ = ("LaunchOutcome", "launch", "process_label", "wait_for_start")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.004, 0.1
 LOCK_TIMEOUT_S = 60.0
 TAIL_LINES, TAIL_BYTES = 20, 8192  # of the log, kept in a failed state
-_started: list[Any] = []  # Popen objects of services: kept, for one that goes complains about a running process
+_started: list[
+    Any
+] = []  # Popen objects of services: kept, for one that goes complains about a running process
 
 
 class LaunchOutcome:
@@ -72,7 +74,11 @@ def process_label(state: dict[str, Any]) -> str:
 
 
 def wait_for_start(
-    request: LaunchRequest, outcome: LaunchOutcome, wait_s: float, *, clock: Callable[[], float] = time.monotonic
+    request: LaunchRequest,
+    outcome: LaunchOutcome,
+    wait_s: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Wait until the service runs or has failed, at most `wait_s`; return its state then, `failed` if it did not come up."""
     state, path = outcome.state, request.state_path
@@ -85,7 +91,9 @@ def wait_for_start(
             if state.get("status") in ("running", "failed"):
                 break
             if ended is not None:
-                return _fail(request, state, f"The service ended before it was ready{ended}.", "ended", outcome)
+                return _fail(
+                    request, state, f"The service ended before it was ready{ended}.", "ended", outcome
+                )
             if clock() >= deadline:
                 cause = f"The service was not ready within {wait_s:g} s; it was stopped."
                 return _fail(request, state, cause, "timeout", outcome)
@@ -172,8 +180,13 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
             )
         except OSError as exc:
             message = f"{words[0]} cannot be started: {exc.strerror or exc}"
-            error = {"message": message, "hint": f"install it on {os.uname().nodename}, on the PATH of ssh commands"}
-            write_state(request.state_path, {**state, "status": "failed", **_additions(request), "error": error})
+            error = {
+                "message": message,
+                "hint": f"install it on {os.uname().nodename}, on the PATH of ssh commands",
+            }
+            write_state(
+                request.state_path, {**state, "status": "failed", **_additions(request), "error": error}
+            )
             raise LaunchRefused(message, hint=error["hint"], key=request.key) from exc
         _started.append(process)
         try:

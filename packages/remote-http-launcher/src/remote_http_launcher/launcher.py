@@ -13,24 +13,28 @@ from __future__ import annotations
 import os
 import time
 
-from .client_state import client_state
 from .configuration import Configuration
-from .directories import client_directory, log_path, make_private_directory, server_directory, server_state_path
+from .connecting import PROBE_TIMEOUT_S, connect, handshake_port
+from .directories import (
+    client_directory,
+    log_path,
+    make_private_directory,
+    server_directory,
+    server_state_path,
+)
 from .errors import LauncherError, StateMalformed, StateMissing
-from .handshake import connect_error, probe
+from .handshake import probe
 from .handshake_url import handshake_url
 from .launch_errors import (
     ConfigurationError,
     ServiceElsewhere,
-    ServiceNotReachable,
     StartFailed,
     StartInterrupted,
     StartTimedOut,
-    StrangerOnPort,
 )
 from .progress import NoProgress, Progress
 from .reuse import check_reuse, same_process
-from .state_files import SCHEMA, read_state, remove_state, write_state
+from .state_files import read_state, remove_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,18 +44,14 @@ if TYPE_CHECKING:
     from .executors import Executor
     from .target import Facts, Target
 
-__all__ = ("dry_run", "run", "run_configuration")
+__all__ = ("dry_run_configuration", "run", "run_configuration")
 
-PROBE_TIMEOUT_S = 10.0
 REUSE_TRIES, REFUSED_TRIES, REUSE_PAUSE_S = 15, 3, 1.0  # a busy server is not a dead one
-CONNECT_TRIES, CONNECT_PAUSE_S = 5, 0.5
 CONDA_NOT_INITIALISED = "CondaError: Run 'conda init' before 'conda activate'"
 STARTS_MAX = 2
 
 
-def run(
-    config: Mapping[str, Any], *, connection_dir: str | os.PathLike[str] | None = None
-) -> dict[str, Any]:
+def run(config: Mapping[str, Any], *, connection_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Have the service run, and return the client state: at least `hostname` and `port`.
 
     config: see Configuration. connection_dir: where the client state goes, instead of the usual directory.
@@ -83,12 +83,11 @@ def run_configuration(
         progress.close(is_ready=is_ready)
 
 
-def dry_run(config: Mapping[str, Any]) -> str:
+def dry_run_configuration(checked: Configuration) -> str:
     """Return the command that would run here, and leave a state that says `dry_run` and an empty log.
 
     Raises ConfigurationError for a target that is another machine.
     """
-    checked = Configuration.from_mapping(config)
     if not checked.is_local:
         raise ConfigurationError(
             "A dry run is for this machine only; the configuration has a hostname.",
@@ -121,7 +120,6 @@ class _Launch:
     ) -> None:
         self.config = config
         self.path = os.path.join(directory, config.key + ".json")
-        self.token_path = os.path.join(directory, config.key + ".token")
         self.progress = progress
         self._executor = executor
         self._facts: Facts | None = None
@@ -133,7 +131,7 @@ class _Launch:
             self.progress.phase("done", "reused-local")
             return found
         state, token = self._service()
-        mapping = self._connect(state, token)
+        mapping = connect(self.config, self.path, state, token, self.progress)
         self.progress.phase("done", "launched" if self.n_starts else "reused-remote")
         return mapping
 
@@ -159,14 +157,16 @@ class _Launch:
         config = self.config
         if state.get("status") == "stale":
             return "stale"
-        host, port = state.get("hostname"), self._handshake_port(state)
+        host, port = state.get("hostname"), handshake_port(config, state)
         if not isinstance(host, str) or port is None:
             return "malformed"
         identity, launched = state.get("identity"), state.get("launched")
         if not isinstance(identity, dict) or not isinstance(launched, dict):
             return "unverified"  # its target can tell
         if config.tunnel != ("tunneled-host" in state) or (
-            state.get("tunneled-host") != config.ssh_hostname if config.tunnel else host != (config.hostname or host)
+            state.get("tunneled-host") != config.ssh_hostname
+            if config.tunnel
+            else host != (config.hostname or host)
         ):
             return "stale"
         found = probe(handshake_url(host, port, config.handshake), PROBE_TIMEOUT_S)
@@ -176,11 +176,6 @@ class _Launch:
         for difference in check_reuse(config, launched):
             self.progress.warn(difference)
         return "reused"
-
-    def _handshake_port(self, state: Mapping[str, Any]) -> int | None:
-        name = (self.config.handshake.port_name if self.config.handshake else None) or "port"
-        port = state.get(name)
-        return port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 else None
 
     # ---- what the target knows
 
@@ -200,7 +195,9 @@ class _Launch:
         """Return state and token of the running service."""
         target = self._target()
         facts = target.look()
-        self.progress.phase("remote_check", "missing" if facts.status == "absent" else f"found:{facts.status}")
+        self.progress.phase(
+            "remote_check", "missing" if facts.status == "absent" else f"found:{facts.status}"
+        )
         if facts.status == "starting" and facts.liveness in ("alive", "unknown"):
             facts = self._wait(target, facts)
         replace = None
@@ -275,9 +272,7 @@ class _Launch:
             return "handshake-failed"
         return ""
 
-    def _start(
-        self, target: Target, facts: Facts, replace: str | None
-    ) -> tuple[dict[str, Any], str | None]:
+    def _start(self, target: Target, facts: Facts, replace: str | None) -> tuple[dict[str, Any], str | None]:
         config = self.config
         setup: dict[str, Any] = {}
         if config.conda is not None:
@@ -322,7 +317,9 @@ class _Launch:
 
     def _start_failed(self, state: Mapping[str, Any], log: str) -> StartFailed:
         config, error = self.config, _error_of(state)
-        kind = {"timeout": StartTimedOut, "interrupted": StartInterrupted}.get(str(error.get("kind")), StartFailed)
+        kind = {"timeout": StartTimedOut, "interrupted": StartInterrupted}.get(
+            str(error.get("kind")), StartFailed
+        )
         where = "" if config.hostname is None else f" on {config.hostname}"
         cause = str(error.get("message") or "The service ended before it was ready.")
         hint = error.get("hint")
@@ -345,89 +342,7 @@ class _Launch:
             key=self.config.key,
         )
 
-    # ---- the way there
-
-    def _connect(self, state: dict[str, Any], token: str | None) -> dict[str, Any]:
-        """Return the client state, written once the service has answered from here."""
-        config = self.config
-        make_private_directory(os.path.dirname(self.path))
-        if config.tunnel:
-            from .tunnels import open_tunnel
-
-            self.progress.begin("tunnel_setup")
-            mapping = open_tunnel(config, state)
-            self.progress.phase("tunnel_setup", "ok")
-        else:
-            mapping = client_state(config, state, _no_port).mapping
-        identity = self._answering(mapping, state)
-        self.progress.phase("local_validate", "ok")
-        if token is not None:
-            _write_private(self.token_path, token + "\n")
-            mapping["token_file"] = self.token_path
-        else:
-            remove_state(self.token_path)
-        mapping["schema"] = SCHEMA
-        if identity is not None:
-            mapping["identity"] = {
-                name: identity.get(name) for name in ("service", "key", "pid", "start_time", "boot_id")
-            }
-            mapping["launched"] = {"workdir": state.get("workdir"), "command": state.get("command")}
-        write_state(self.path, mapping)
-        return mapping
-
-    def _answering(self, mapping: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the identity of what answers, None if it gives none. Raises ServiceNotReachable, StrangerOnPort."""
-        config = self.config
-        host, port = str(mapping["hostname"]), self._handshake_port(mapping)
-        if port is None:
-            raise ConfigurationError(
-                f"The state of {config.key!r} has no port {config.handshake.port_name if config.handshake else 'port'!r}.",
-                hint="correct handshake.port_name",
-                field="handshake",
-            )
-        said = ""
-        for attempt in range(CONNECT_TRIES):
-            if attempt:
-                time.sleep(CONNECT_PAUSE_S * attempt)
-            found = probe(handshake_url(host, port, config.handshake), PROBE_TIMEOUT_S)
-            if found.identity is not None and not same_process(found.identity, state, config.key):
-                raise StrangerOnPort(
-                    f"{host}:{port} is not {config.key!r}: there answers {found.identity.get('service')!r} with key "
-                    f"{found.identity.get('key')!r} and pid {found.identity.get('pid')}",
-                    hint=f"rhl-stop {config.key}, and launch again",
-                    host=host,
-                    key=config.key,
-                )
-            if found.is_healthy:
-                return found.identity
-            said = found.error if found.status is None else f"HTTP {found.status}"
-            if config.handshake is None and (found.status is not None or not connect_error(host, port)):
-                return found.identity
-        raise ServiceNotReachable(
-            f"{config.key!r} runs, but does not answer from here at {handshake_url(host, port, config.handshake)} "
-            f"({CONNECT_TRIES} tries: {said})",
-            hint="set network_interface to an address that clients reach, or tunnel: true",
-            host=config.hostname,
-            key=config.key,
-        )
-
 
 def _error_of(state: Mapping[str, Any]) -> dict[str, Any]:
     error = state.get("error")
     return error if isinstance(error, dict) else {}
-
-
-def _no_port() -> int:
-    raise AssertionError("a direct connection needs no port of this machine")
-
-
-def _write_private(path: str, text: str) -> None:
-    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        remove_state(temporary)
-        raise

@@ -49,7 +49,10 @@ class SshMaster:
             self.options += ["-o", f"ServerAliveInterval={ALIVE_INTERVAL_S}"]
         self.own_options = list(self.options)  # for a connection that is not shared
         self.socket_path = ""
-        if settings.get("controlmaster", "false") in ("false", "no") and settings.get("controlpath", "none") == "none":
+        if (
+            settings.get("controlmaster", "false") in ("false", "no")
+            and settings.get("controlpath", "none") == "none"
+        ):
             self.socket_path = _socket_path(host, settings)
         self.is_ours = bool(self.socket_path)
         if self.is_ours:
@@ -121,7 +124,9 @@ def _effective_settings(host: str) -> dict[str, str]:
             check=False,
         )
     except FileNotFoundError:
-        raise SshFailed("the program ssh is not installed here", hint="install the OpenSSH client", host=host) from None
+        raise SshFailed(
+            "the program ssh is not installed here", hint="install the OpenSSH client", host=host
+        ) from None
     except subprocess.TimeoutExpired:
         raise SshFailed(f"ssh -G {host} does not end", hint="see ~/.ssh/config", host=host) from None
     if done.returncode != 0:

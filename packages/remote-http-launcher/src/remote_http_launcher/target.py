@@ -52,7 +52,11 @@ class Target:
     def look(self, wait_s: float = 0.0) -> Facts:
         """Return what is known; wait_s: until it runs or cannot any more. Raises HelperFailed and what SSH raises."""
         config = self.config
-        path = handshake_url("x", 1, config.handshake).partition("x:1")[2] if config.handshake else "/healthcheck"
+        path = (
+            handshake_url("x", 1, config.handshake).partition("x:1")[2]
+            if config.handshake
+            else "/healthcheck"
+        )
         port_name = (config.handshake.port_name if config.handshake else None) or "port"
         if self.executor.host is None:
             from .looking import look
@@ -67,7 +71,16 @@ class Target:
                 with_token=True,
             )
             return Facts(answer, config.key)
-        words = [config.key, "--handshake", path, "--port-name", port_name, "--log", str(LOG_LINES), "--token"]
+        words = [
+            config.key,
+            "--handshake",
+            path,
+            "--port-name",
+            port_name,
+            "--tail",
+            str(LOG_LINES),
+            "--with-token",
+        ]
         if wait_s:
             words += ["--wait", f"{wait_s:.3f}", "--want", "running,failed"]
         said = self._call("rhl-look", words, wait_s + CALL_S)
@@ -76,7 +89,14 @@ class Target:
     def launch(self, status_file: str, *, replace: str | None) -> tuple[bool, dict[str, Any], str | None]:
         """Start it and wait until it runs or has failed; return whether this call started it, its state, its token."""
         config = self.config
-        words = ["--key", config.key, "--workdir", config.workdir, "--network-interface", config.network_interface]
+        words = [
+            "--key",
+            config.key,
+            "--workdir",
+            config.workdir,
+            "--network-interface",
+            config.network_interface,
+        ]
         words += ["--wait", f"{config.start_timeout_s:g}", "--auth", config.auth]
         if config.conda is not None:
             words += ["--conda-env", config.conda]
@@ -87,7 +107,9 @@ class Target:
         if replace is not None:
             words += ["--replace", replace]
         words += ["--", *config.words(status_file)]
-        answer = self.executor.call("rhl-launch-service", words, timeout_s=config.start_timeout_s + 2 * CALL_S)
+        answer = self.executor.call(
+            "rhl-launch-service", words, timeout_s=config.start_timeout_s + 2 * CALL_S
+        )
         if answer.exit_code not in (0, 1) or not answer.stdout.strip():
             raise self._refused(answer)
         return self._understood(
@@ -173,12 +195,10 @@ class Target:
     def _refused(self, answer: Answer) -> HelperFailed | LaunchRefused:
         if answer.exit_code != 1:
             return self._failed("rhl-launch-service", answer)
-        lines = answer.stderr.strip().splitlines()
-        hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
-        message = " ".join(line for line in lines if not line.startswith("hint: "))
+        message, _, hint = answer.stderr.strip().partition("\nhint:")
         return LaunchRefused(
-            f"rhl-launch-service failed: {message.removeprefix('rhl-launch-service: ')[-1000:]}",
-            hint=hints[0] if hints else None,
+            f"rhl-launch-service failed: {message.removeprefix('rhl-launch-service: ').removeprefix('rhl: ')[-1000:]}",
+            hint=hint.strip() or None,
             host=self.executor.host,
             key=self.config.key,
         )

@@ -32,8 +32,23 @@ if TYPE_CHECKING:
 __all__ = ("evaluate", "substitute")
 
 TEXT_METHODS = frozenset(
-    "capitalize endswith format join lower lstrip removeprefix removesuffix replace rstrip split startswith strip "
-    "title upper".split()
+    [
+        "capitalize",
+        "endswith",
+        "format",
+        "join",
+        "lower",
+        "lstrip",
+        "removeprefix",
+        "removesuffix",
+        "replace",
+        "rstrip",
+        "split",
+        "startswith",
+        "strip",
+        "title",
+        "upper",
+    ]
 )
 MAX_EXPRESSION = 4096  # characters
 MAX_TEXT = 64 * 1024  # characters of any text on the way, and of the result

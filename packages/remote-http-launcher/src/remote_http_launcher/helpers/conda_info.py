@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-import sys
+from .frame import parse, run, write_json
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # importing typing costs a helper 6 ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ("main",)
 
 NAME = "rhl-conda-info"
-HELP = f"""usage: {NAME}
+HELP = """\
+usage: rhl-conda-info
 
 Print what rhl-cache-conda found, as one line of JSON: conda_base, conda_source, envs.
 
-options:
-  --version   print the version and end
-
 examples:
-  {NAME}
-  ssh HOST {NAME}
+  rhl-conda-info
+      show it
+  ssh HOST rhl-conda-info
+      show that of another machine
 
-exit codes: 0 done; 1 there is no usable cache; 2 wrong usage
+exit codes:
+  0  done
+  1  nothing was found yet, or the file is malformed
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; return the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if "-h" in words or "--help" in words:
-        sys.stdout.write(HELP)
-        return 0
-    if words == ["--version"]:
-        from importlib.metadata import version
+    """Entry point of rhl-conda-info."""
+    return run(NAME, HELP, _body, arguments)
 
-        print(f"{NAME} {version('remote-http-launcher')}")
-        return 0
-    if words:
-        print(f"{NAME}: takes no arguments: {words[0]!r}", file=sys.stderr)
-        return 2
-    from ..conda import read_conda_cache
-    from ..errors import LauncherError
-    from ..small_json import dumps
 
-    try:
-        print(dumps(read_conda_cache(), sort_keys=True, compact=True))
-    except LauncherError as exc:
-        print(f"{NAME}: {exc.message}", file=sys.stderr)
-        return 1
+def _body(arguments: Sequence[str]) -> int:
+    parse(arguments, words=False)
+    from remote_http_launcher.conda import read_conda_cache
+
+    write_json(read_conda_cache(), sort_keys=True, compact=True)
     return 0
