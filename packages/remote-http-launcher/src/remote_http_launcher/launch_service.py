@@ -57,8 +57,12 @@ def launch(request: LaunchRequest, *, replace: str | None = None) -> LaunchOutco
     replace: `PID:START_TIME` of a process that lives but does not serve; it is stopped first, if the state still
     names that very one. Raises LauncherError.
     """
-    os.makedirs(request.workdir, exist_ok=True)
-    if not os.path.isdir(request.workdir):
+    make = getattr(request.given_workdir, "create", None)  # from the guard: that very directory, not its name
+    if make is not None:
+        make()
+    else:
+        os.makedirs(request.workdir, exist_ok=True)
+    if make is None and not os.path.isdir(request.workdir):
         raise LaunchRefused(f"workdir is no directory: {request.given_workdir!r}", key=request.key)
     make_private_directory(server_directory())
     with KeyLock(request.key, timeout_s=LOCK_TIMEOUT_S):
@@ -155,7 +159,10 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
         log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
     )
     try:
-        words = request.words
+        words = [getattr(word, "path", word) for word in request.words]  # as the guard has resolved it
+        directory = getattr(request.given_workdir, "fd", None)
+        if directory is not None:
+            os.fchdir(directory)  # this process goes nowhere else any more
         if request.conda_env is not None:
             from .conda import activation, read_conda_cache
 
@@ -174,7 +181,7 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=request.workdir,
+                cwd=request.workdir if directory is None else None,
                 start_new_session=True,
                 close_fds=True,
             )

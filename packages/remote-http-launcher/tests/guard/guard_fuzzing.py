@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from remote_http_launcher.guard import addresses, command, dispatch
-from remote_http_launcher.guard.paths import ResolvedDirectory
+from remote_http_launcher.guard.paths import ResolvedDirectory, ResolvedPath
 
 VECTORS = Path(__file__).parents[4] / "contracts" / "vectors" / "launcher_cases.json"
 PROCESS_EVENTS = (
@@ -151,6 +151,7 @@ class World:
         """Return what is wrong with a call that was allowed; judged by other means than the guard's."""
         directories = [word for word in call.words if isinstance(word, ResolvedDirectory)]
         paths = [directory.path for directory in directories]
+        paths += [word.path for word in call.words if isinstance(word, ResolvedPath)]
         if "--" in call.words:
             after = call.words[call.words.index("--") + 1 :]
             own = f"{self.home}/.remote-http-launcher/server/k.json"
@@ -161,7 +162,7 @@ class World:
                 and os.path.realpath(f"/proc/self/fd/{directory.fd}") != directory.path
             ):
                 return f"{directory!r} is not at {directory.path!r}"
-        if directories and not policy:
+        if paths and not policy:
             return "a directory without policy"
         for path in paths:
             real = os.path.realpath(path)

@@ -26,7 +26,7 @@ def _at_workdir(argv: list[str]) -> list[str]:
     """Return the words as handed on: a relative directory of a service is looked up below its workdir."""
     if "--" not in argv or len(argv) < argv.index("--") + 3 or argv[-1] != "x":
         return argv
-    return [*argv[:-1], f"{argv[argv.index('--workdir') + 1]}/x"]
+    return [*argv[:-1], f"{argv[argv.index('--workdir') + 1]}/x"]  # no case has ~ there
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["allowed"]], ids=lambda case: case["id"])

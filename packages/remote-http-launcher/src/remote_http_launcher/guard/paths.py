@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ("ResolvedDirectory", "is_below", "resolve", "resolve_allowed")
+__all__ = ("ResolvedDirectory", "ResolvedPath", "expanded_home", "is_below", "resolve", "resolve_allowed")
 
 LINKS_MAX = 40  # as the kernel
 SIZE_MAX = 4096
@@ -103,9 +103,25 @@ class ResolvedDirectory(str):
         self._ancestor, self.fd = -1, None
 
 
+class ResolvedPath(str):
+    """A path for a service: the text is as written, to be recorded, and `path` is where it really is, to be used."""
+
+    path: str
+
+    def __new__(cls, text: str, path: str) -> ResolvedPath:
+        made = super().__new__(cls, text)
+        made.path = path
+        return made
+
+
+def expanded_home(text: str, home: str) -> str:
+    """Return the text with a leading `~` of this account replaced."""
+    return home + text[1:] if text == "~" or text.startswith("~/") else text
+
+
 def resolve_allowed(text: str, home: str) -> ResolvedDirectory:
     """Return the directory, if what holds in every policy holds for it. Raises Refused."""
-    expanded = home + text[1:] if text == "~" or text.startswith("~/") else text
+    expanded = expanded_home(text, home)
     if not expanded.startswith("/"):
         raise Refused("path must be absolute after ~ expansion", about=text)
     if len(text) > SIZE_MAX or not text.isprintable():

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import stat
 
-from .paths import ResolvedDirectory, is_below, resolve, resolve_allowed
+from .paths import ResolvedDirectory, expanded_home, is_below, resolve, resolve_allowed
 from .refusal import GuardMisconfigured, Refused
 from .roles import role_named
 from .seamless_entries import holds_only_seamless_data
@@ -155,7 +155,7 @@ def policy_of(arguments: Sequence[str], home: str) -> Policy:
 
 def read_roots(path: str, home: str) -> tuple[str, ...]:
     """Return the directories listed in the file, resolved. Raises GuardMisconfigured."""
-    shown, path = path, _expanded(path, home)
+    shown, path = path, expanded_home(path, home)
     try:
         with open(path, "rb") as file:
             content = file.read(ROOTS_FILE_SIZE_MAX + 1)
@@ -173,7 +173,7 @@ def read_roots(path: str, home: str) -> tuple[str, ...]:
         root = line.strip()
         if not root or root.startswith("#"):
             continue
-        expanded = _expanded(root, home)
+        expanded = expanded_home(root, home)
         if not expanded.startswith("/"):
             raise GuardMisconfigured(
                 f"--data-roots entry on line {number} is not absolute after ~ expansion: {root!r}"
@@ -198,10 +198,6 @@ def _markers(value: str) -> tuple[str, ...]:
     if not name or "/" in name or name in (".", "..") or not name.isprintable():
         raise GuardMisconfigured("--clear-policy marker:NAME requires a simple marker filename")
     return (name,)
-
-
-def _expanded(path: str, home: str) -> str:
-    return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def _is_file(name: str, directory: int) -> bool:

@@ -2,7 +2,7 @@
 
 | checked | how |
 |---|---|
-| `--workdir`, data directory, database file | held against the policy, and handed on as resolved |
+| `--workdir`, data directory, database file | held against the policy; what runs gets the resolved path |
 | `--status-file` | exactly the state file of `--key` in the launcher's own directory |
 | `--conda-env` | a plain name, or a path that the conda cache lists |
 | the program | one of four names; another whitelist (RHL_TOOLS_YAML) is not looked at |
@@ -21,6 +21,7 @@ from remote_http_launcher.small_json import loads
 
 from .addresses import is_host
 from .options import check_number
+from .paths import ResolvedPath, expanded_home
 from .refusal import Refused
 
 TYPE_CHECKING = False
@@ -231,7 +232,7 @@ def _service_value(launch: _Launch, option: str, text: str) -> str:
 def _status_file(launch: _Launch, text: str) -> str:
     """Return the state file of the key, if that is what the text names."""
     own = os.path.join(launch.server_directory, f"{launch.key}.json")
-    expanded = launch.home + text[1:] if text.startswith("~/") else text
+    expanded = expanded_home(text, launch.home)
     if not launch.key or os.path.normpath(expanded) != own or ".." in text.split("/"):
         raise Refused("--status-file must be the state file of --key", about=text)
     return own
@@ -244,20 +245,21 @@ def _other_word(launch: _Launch, other: str, word: str) -> str:
         folder, _, name = word.rpartition("/")
         if name != DATABASE_NAME:
             raise Refused(f"the database file must be called {DATABASE_NAME}", about=word)
-        return os.path.join(_data_directory(launch, folder or ".").path, name)
-    return _data_directory(launch, word).path
+        directory = _data_directory(launch, folder or ".")
+        return ResolvedPath(os.path.join(directory, name), os.path.join(directory.path, name))
+    return _data_directory(launch, word)
 
 
-def _data_directory(launch: _Launch, text: str) -> ResolvedDirectory:
+def _data_directory(launch: _Launch, text: str) -> ResolvedPath:
     if not text.startswith(("/", "~")):
         if launch.workdir is None:
             raise Refused("a relative path of a service needs --workdir", about=text)
         if ".." in text.split("/"):
             raise Refused("path must not contain dot-prefixed segments", about=text)
-        text = os.path.join(launch.workdir.path, text)
+        text = os.path.normpath(os.path.join(launch.workdir, text))
     directory = launch.policy.service_directory(text, launch.home)
     launch.directories.append(directory)
-    return directory
+    return ResolvedPath(expanded_home(text, launch.home), directory.path)
 
 
 def _dask_class(word: str) -> str:
