@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from remote_http_launcher import launch_service
 from remote_http_launcher.guard.dispatch import Call, decide, run_helper
 from remote_http_launcher.guard.policy import Policy
 
@@ -29,10 +30,10 @@ def service(host, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     yield host
-    for path in host.server.glob("*.json"):
-        pid = json.loads(path.read_text())["pid"]
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    while launch_service._started:
+        process = launch_service._started.pop()
+        process.kill()
+        process.wait()
 
 
 def _decided(host, text: str, policy: Policy) -> Call:
