@@ -157,6 +157,7 @@ def test_refusal_quotes_for_the_client_and_not_for_the_log():
         ["--role", "none"],
         ["--role=all", "--role=all"],
         ["--data-roots="],
+        ["--data-roots", "relative"],
         ["--data-roots", "--role"],
         ["--permissive-paths=yes"],
         ["--permissive"],

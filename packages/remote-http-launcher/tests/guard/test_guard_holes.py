@@ -351,3 +351,11 @@ def test_what_the_client_sent_cannot_write_to_the_terminal(recorded, capsys):
     error = capsys.readouterr().err
     assert error.isascii()
     assert error[:-1].isprintable()
+
+
+@pytest.mark.parametrize("directory", ["own", "own/server", "own/server/x", ""])
+def test_files_of_the_launcher_itself_cannot_be_cleared(recorded, monkeypatch, directory: str):
+    monkeypatch.setenv("REMOTE_HTTP_LAUNCHER_DIR", str(recorded.home / "data" / "own"))
+    for text in (f"rhl-clear ~/data/{directory}", f"{LAUNCH} -- hashserver ~/data/{directory}"):
+        _refused(recorded, text, *ROOTS)
+    assert recorded.ask("rhl-clear ~/data/proj", *ROOTS) == 0

@@ -163,11 +163,16 @@ def test_file_transfer_and_terminal_are_refused(server: Server):
     assert done.returncode != 0
 
 
-def test_variables_that_the_client_sends_choose_no_code(server: Server):
-    bad = server.root / "bad.sh"
-    bad.write_text(f"touch {server.root}/ran\n")
-    done = server.ask("rhl-ps", options=("-o", f"SetEnv=RHL_TOOLS_YAML={bad}"))
-    assert done.returncode == 0
+@pytest.mark.parametrize(
+    "name", ["PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "RHL_TOOLS_YAML", "PYTHONUSERBASE"]
+)
+def test_variables_that_the_client_sends_choose_no_code(server: Server, name: str):
+    bad = server.root / "bad"
+    bad.mkdir()
+    for module in ("sitecustomize", "usercustomize", "remote_http_launcher", "errno"):
+        (bad / f"{module}.py").write_text(f"open({str(server.root / 'ran')!r}, 'w')\n")
+    done = server.ask("rhl-ps", options=("-o", f"SetEnv={name}={bad}"))
+    assert (done.returncode, done.stdout) == (0, "KEY STATUS PORT\n")
     assert not (server.root / "ran").exists()
 
 

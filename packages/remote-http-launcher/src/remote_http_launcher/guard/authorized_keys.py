@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ("advice", "authorized_keys_line", "own_path", "ports_named")
+__all__ = ("advice", "authorized_keys_line", "own_words", "ports_named")
 
 N_PORTS_MAX = 200  # each is a word of the line
 PORT_MAX = 65535
@@ -33,11 +33,11 @@ def ports_named(text: str) -> range:
     return ports
 
 
-def authorized_keys_line(guard: str, policy_words: Sequence[str], ports: Sequence[int] = ()) -> str:
-    """Return the line, but for the public key at its end. guard: absolute path of rhl-guard."""
+def authorized_keys_line(words: Sequence[str], ports: Sequence[int] = ()) -> str:
+    """Return the line, but for the public key at its end. words: the command, with the policy."""
     import shlex
 
-    command = shlex.join([guard, *policy_words]).replace("\\", "\\\\").replace('"', '\\"')
+    command = shlex.join(words).replace("\\", "\\\\").replace('"', '\\"')
     options = ["restrict"]
     if ports:
         options += ["port-forwarding", NO_LISTENING]
@@ -61,6 +61,15 @@ def advice(*, with_ports: bool) -> str:
     )
 
 
-def own_path() -> str:
-    """Return the absolute path of the running command."""
-    return os.path.abspath(sys.argv[0])
+def own_words() -> list[str]:
+    """Return how to start this very command: isolated, where that is possible.
+
+    `-I` keeps variables of the client (PYTHONPATH), modules beside the script and the user's site directory out.
+    """
+    import site
+
+    script = os.path.abspath(sys.argv[0])
+    user_site = site.getusersitepackages()
+    if __file__.startswith(os.path.join(user_site, "")) or not sys.executable:
+        return [script]  # installed for the user: isolated, it would not be found
+    return [sys.executable, "-I", script]

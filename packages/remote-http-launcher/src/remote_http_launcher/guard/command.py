@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home = _home()
     audit = _audit_log()
     try:
-        policy = policy_of(words, home)
+        policy = policy_of(words, home, own_directory=_own_directory())
     except GuardMisconfigured as exc:
         audit.write("misconfigured", os.environ, cause=_first_line(exc))
         return _say(f"configuration error: {exc}")
@@ -117,7 +117,7 @@ def _for_a_person(words: list[str]) -> int:
         else:
             sys.stdout.write(USAGE)
         return 0
-    from .authorized_keys import advice, authorized_keys_line, own_path, ports_named
+    from .authorized_keys import advice, authorized_keys_line, own_words, ports_named
 
     policy_words = words[1:]
     try:
@@ -127,7 +127,7 @@ def _for_a_person(words: list[str]) -> int:
             ports = ports_named("".join(policy_words[at + 1 : at + 2]))
             del policy_words[at : at + 2]
         policy = policy_of(policy_words, _home())
-        line = authorized_keys_line(own_path(), policy_words, ports)
+        line = authorized_keys_line([*own_words(), *policy_words], ports)
     except GuardMisconfigured as exc:
         return _say(f"configuration error: {exc}")
     sys.stdout.write(f"{line}\n")
@@ -148,6 +148,12 @@ def _clean(environment: os._Environ[str]) -> None:
 
 def _home() -> str:
     return os.path.abspath(os.path.expanduser("~"))
+
+
+def _own_directory() -> str:
+    from remote_http_launcher.directories import base_directory
+
+    return base_directory()
 
 
 def _audit_log() -> AuditLog:

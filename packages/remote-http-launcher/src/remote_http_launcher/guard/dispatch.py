@@ -88,7 +88,7 @@ def _decide(
     addresses: Callable[[str], Sequence[str]] | None,
 ) -> Call:
     form = FORMS[helper]
-    check_role(policy.role, form.role, helper)
+    check_role(policy.role, form.role)
     if helper == "rhl-launch-service":
         made, directories = launch_words(
             words, policy=policy, home=home, server_directory=server_directory, conda_cache=conda_cache
@@ -99,7 +99,7 @@ def _decide(
     items = parse(helper, words)
     for item in items:
         if item.option in form.roles_of_options:
-            check_role(policy.role, form.roles_of_options[item.option], f"{helper} {item.option}")
+            check_role(policy.role, form.roles_of_options[item.option])
     check_first(form, items, addresses)
     call = Call(helper, [])
     if form.directories:

@@ -46,11 +46,14 @@ class Policy:
         markers: Sequence[str] = (),
         permissive: bool = False,
         role: str = "all",
+        own_directory: str = "",
     ) -> None:
+        """own_directory: the launcher's, whose states, tokens and audit log no key may clear."""
         self.roots = tuple(roots)
         self.markers = tuple(markers)
         self.permissive = permissive
         self.role = role
+        self._own = os.path.realpath(own_directory) if own_directory else ""
 
     @property
     def name(self) -> str:
@@ -90,6 +93,8 @@ class Policy:
         self.require()
         directory = resolve_allowed(text, home)
         try:
+            if self._own and (is_below(directory.path, self._own) or is_below(self._own, directory.path)):
+                raise Refused("path holds files of the launcher itself", about=text)
             if self.roots and not any(is_below(directory.path, root) for root in self.roots):
                 raise Refused("path is outside configured --data-roots", about=text)
             if self.markers and marked and not self._is_marked(directory):
@@ -121,8 +126,11 @@ class Policy:
         return opened
 
 
-def policy_of(arguments: Sequence[str], home: str) -> Policy:
-    """Return the policy that the options stand for. Raises GuardMisconfigured for the least mistake."""
+def policy_of(arguments: Sequence[str], home: str, *, own_directory: str = "") -> Policy:
+    """Return the policy that the options stand for. Raises GuardMisconfigured for the least mistake.
+
+    own_directory: the launcher's, which no key may name.
+    """
     given: dict[str, str] = {}
     ahead = list(arguments)[::-1]
     while ahead:
@@ -150,12 +158,15 @@ def policy_of(arguments: Sequence[str], home: str) -> Policy:
         markers=_markers(given["--clear-policy"]) if "--clear-policy" in given else (),
         permissive="--permissive-paths" in given,
         role=role_named(given.get("--role", "all")),
+        own_directory=own_directory,
     )
 
 
 def read_roots(path: str, home: str) -> tuple[str, ...]:
     """Return the directories listed in the file, resolved. Raises GuardMisconfigured."""
     shown, path = path, expanded_home(path, home)
+    if not path.startswith("/"):
+        raise GuardMisconfigured(f"--data-roots takes an absolute path, not {shown!r}")
     try:
         with open(path, "rb") as file:
             content = file.read(ROOTS_FILE_SIZE_MAX + 1)

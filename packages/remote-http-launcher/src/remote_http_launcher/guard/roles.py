@@ -29,7 +29,7 @@ def role_named(name: str) -> str:
     return name
 
 
-def check_role(role: str, needed: str, what: str) -> None:
-    """Raise Refused if the role does not hold what is needed. what: the helper, or helper and option."""
+def check_role(role: str, needed: str) -> None:
+    """Raise Refused if the role does not hold what is needed."""
     if needed not in ROLES[role]:
-        raise Refused(f"this key has the role {role!r}, and {what} needs {needed!r}")
+        raise Refused(f"this key has the role {role!r}; the command needs {needed!r}")
