@@ -126,7 +126,7 @@ def test_service_keeps_its_data_below_the_roots(recorded, service: str):
         "hashserver --port-range 60100 60199 --status-file F --host 0.0.0.0 --timeout 600 ~/data/new --writable",
         "seamless-database --port-range 1 2 --status-file F --host localhost --writable ~/data/new/seamless.db",
         "seamless-jobserver --workers 4 --port-range 1 2 --status-file F --host 127.0.0.1 --timeout 600",
-        "seamless-dask-wrapper dask_jobqueue::SLURMCluster --port-range 1 2 --status-file F --host ::1 --timeout 600.5",
+        "seamless-dask-wrapper dask_jobqueue::SLURMCluster --port-range 1 2 --status-file F --host 127.0.0.1 --timeout 600.5",
         "seamless-dask-wrapper distributed::LocalCluster --status-file=F",
     ],
 )
@@ -244,11 +244,14 @@ def test_assignments_and_variables_that_choose_code_do_not_reach_the_helper(host
         "rhl-handshake http://127.0.0.1:x/",
         "rhl-handshake http://[::1/",
         "rhl-handshake http:///x",
+        "rhl-look k --handshake //169.254.169.254/latest",
+        "rhl-launch-service --key k --workdir ~/data/n --network-interface 169.254.169.254 -- hashserver x",
+        "rhl-launch-service --key k --workdir ~/data/n -- hashserver --host 8.8.8.8 x",
     ],
 )
 @pytest.mark.invariant("I-215")
 def test_only_this_machine_may_be_tried(recorded, text: str):
-    _refused(recorded, text)
+    _refused(recorded, text, *ROOTS)
 
 
 @pytest.mark.parametrize("host_name", ["127.0.0.1", "localhost", "0.0.0.0"])

@@ -91,7 +91,12 @@ def _decide(
     check_role(policy.role, form.role)
     if helper == "rhl-launch-service":
         made, directories = launch_words(
-            words, policy=policy, home=home, server_directory=server_directory, conda_cache=conda_cache
+            words,
+            policy=policy,
+            home=home,
+            server_directory=server_directory,
+            conda_cache=conda_cache,
+            addresses=addresses,
         )
         return Call(helper, made, directories)
     if form.directories:

@@ -5,6 +5,7 @@
 | `--workdir`, data directory, database file | held against the policy; what runs gets the resolved path |
 | `--status-file` | exactly the state file of `--key` in the launcher's own directory |
 | `--conda-env` | a plain name, or a path that the conda cache lists |
+| `--network-interface`, `--host` | addresses of this machine: the helpers connect there later |
 | the program | one of four names; another whitelist (RHL_TOOLS_YAML) is not looked at |
 | `MODULE::CLASS` of Dask | a class of Dask's own packages |
 
@@ -19,14 +20,14 @@ import os
 from remote_http_launcher.keys import is_key
 from remote_http_launcher.small_json import loads
 
-from .addresses import is_host
+from .addresses import check_host
 from .options import check_number
 from .paths import ResolvedPath, expanded_home
 from .refusal import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .paths import ResolvedDirectory
     from .policy import Policy
@@ -70,7 +71,15 @@ SERVICES: dict[str, tuple[frozenset[str], dict[str, int], str]] = {
 class _Launch:
     """What has been understood so far of one command."""
 
-    def __init__(self, policy: Policy, home: str, server_directory: str, conda_cache: str) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        home: str,
+        server_directory: str,
+        conda_cache: str,
+        addresses: Callable[[str], Sequence[str]] | None,
+    ) -> None:
+        self.addresses = addresses
         self.policy = policy
         self.home = home
         self.server_directory = server_directory
@@ -81,11 +90,17 @@ class _Launch:
 
 
 def launch_words(
-    words: Sequence[str], *, policy: Policy, home: str, server_directory: str, conda_cache: str
+    words: Sequence[str],
+    *,
+    policy: Policy,
+    home: str,
+    server_directory: str,
+    conda_cache: str,
+    addresses: Callable[[str], Sequence[str]] | None = None,
 ) -> tuple[list[str], list[ResolvedDirectory]]:
     """Return the words to hand to the helper, and the directories to close afterwards. Raises Refused."""
     policy.require()
-    launch = _Launch(policy, home, server_directory, conda_cache)
+    launch = _Launch(policy, home, server_directory, conda_cache, addresses)
     try:
         before, after = _split(words)
         own = _own_options(launch, before)
@@ -145,8 +160,7 @@ def _own_value(launch: _Launch, option: str, value: str) -> str:
         if not value.isascii() or not all(part.isdigit() for part in value.split(":")) or len(value) > 40:
             raise Refused("--replace takes PID:START", about=value)
     elif option == "--network-interface":
-        if not is_host(value):
-            raise Refused("--network-interface takes a host name or an address", about=value)
+        check_host(value, launch.addresses)
     else:
         _check_object(option, value)
     return value
@@ -220,8 +234,7 @@ def _service_value(launch: _Launch, option: str, text: str) -> str:
     if option == "--status-file":
         return _status_file(launch, text)
     if option == "--host":
-        if not is_host(text):
-            raise Refused("--host takes a host name or an address", about=text)
+        check_host(text, launch.addresses)
     elif option == "--auth":
         _check_one_of(option, text, ("token", "group"))  # nothing is served to the network without a token
     else:
