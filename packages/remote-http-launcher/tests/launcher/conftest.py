@@ -124,7 +124,7 @@ class World:
             close_tunnel(tunnel["key"])
         groups = set(self.starts())
         for path in self.server.glob("*.json"):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
                 state = json.loads(path.read_text())
                 if str(path) in Path(f"/proc/{state['pid']}/cmdline").read_text(errors="replace"):
                     groups.add(state["pid"])
