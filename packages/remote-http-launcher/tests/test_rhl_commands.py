@@ -15,6 +15,7 @@ import pytest
 from remote_http_launcher.errors import UsageError
 from remote_http_launcher.helpers import frame, inspect, ps, ps_persistent, rm, verify_port
 from remote_http_launcher.helpers.frame import parse, to_integer, to_seconds
+from remote_http_launcher.processes import identity_of
 from remote_http_launcher.state_files import write_state
 from remote_http_launcher.testing.processes import server_folder, service_process, state_of
 
@@ -28,7 +29,20 @@ SCRIPTS: dict[str, str] = {
     if name.startswith("rhl-") and name != "rhl-guard"
 }
 MINE = sorted(set(SCRIPTS) - {"rhl-cache-conda", "rhl-conda-info", "rhl-launch-service"})
-FORBIDDEN = "argparse asyncio concurrent dataclasses email enum http importlib.metadata json logging pathlib re shutil socket subprocess tempfile typing urllib yaml"
+FORBIDDEN = {
+    *(
+        "argparse",
+        "asyncio",
+        "concurrent",
+        "dataclasses",
+        "email",
+        "enum",
+        "http",
+        "importlib.metadata",
+        "json",
+    ),
+    *("logging", "pathlib", "re", "shutil", "socket", "subprocess", "tempfile", "typing", "urllib", "yaml"),
+}
 
 
 @pytest.mark.parametrize("name", MINE)
@@ -51,15 +65,10 @@ def test_version_is_that_of_the_distribution(name: str, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("name", MINE)
-@pytest.mark.parametrize("option", ["--jso", "--", "--x=1", "--help=1"])
+@pytest.mark.parametrize("option", ["--jso", "--x=1", "--help=1", "--versio"])
 def test_options_are_not_abbreviated_or_invented(name: str, option: str, capsys: pytest.CaptureFixture[str]):
-    main = importlib.import_module(SCRIPTS[name]).main
-    assert main(["k", "k", "k", option, *(["a", "/x"] if option == "--" else [])]) in (1,) or name in (
-        "rhl-look",
-        "rhl-rm",
-        "rhl-stop",
-    )
-    assert "Traceback" not in capsys.readouterr().err
+    assert importlib.import_module(SCRIPTS[name]).main([option]) == 1
+    assert f"{name}: unknown flag(s): {option}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", MINE)
@@ -72,14 +81,18 @@ def test_helper_imports_little(name: str):
         "sys.stderr.write(' '.join(sorted(set(sys.modules) - before)))\n"
     )
     write_state(str(server_folder() / "k.json"), {"status": "failed", "pid": 1})
+    write_state(
+        str(server_folder() / "me.json"), {"status": "running", "port": 1, **identity_of(os.getpid())}
+    )
     (server_folder() / "k.log").write_text("x\n")
     arguments = {
         "rhl-clear": [str(server_folder()), "--dry-run"],
-        "rhl-handshake": ["ftp://x"],
+        "rhl-handshake": ["http://127.0.0.1:1/"],
+        "rhl-look": ["me"],
         "rhl-pid-alive": [str(os.getpid())],
         "rhl-ps": [],
         "rhl-ps-persistent": ["/nowhere"],
-        "rhl-verify-port": ["x", "y"],
+        "rhl-verify-port": ["127.0.0.1", "1", "--tries", "1"],
     }.get(name, ["k"])
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, *arguments],
@@ -90,7 +103,7 @@ def test_helper_imports_little(name: str):
     )
     found = done.stderr.split("\n")[-1].split()
     assert any(module.startswith("remote_http_launcher.") for module in found)
-    assert [module for module in found if module in FORBIDDEN.split()] == []
+    assert [module for module in found if module in FORBIDDEN] == []
     standard = [module for module in found if not module.startswith("remote_http_launcher")]
     assert len(standard) <= 8, standard
 
@@ -125,20 +138,11 @@ def test_options_are_parsed_as_written():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--tail"], ["--tail=1", "--tail=2"], ["--json=1"], ["--tai=1"], ["--"]]
+    "arguments", [["--tail"], ["--tail=1", "--tail=2"], ["--json=1"], ["--tai=1"], ["word"], ["--", "word"]]
 )
 def test_options_that_are_wrong_are_refused(arguments: list[str]):
     with pytest.raises(UsageError):
-        to_integer(
-            parse(
-                [*arguments, *(["--tail", "x"] if arguments == ["--"] else [])],
-                values=["--tail"],
-                flags=["--json"],
-                words=False,
-            ),
-            "--tail",
-            0,
-        )
+        parse(arguments, values=["--tail"], flags=["--json"], words=False)
 
 
 @pytest.mark.parametrize("text", ["x", "", "1.5", "٣", "9" * 10, "--1"])
@@ -178,14 +182,14 @@ def test_wide_listing_says_what_is_wrong(capsys: pytest.CaptureFixture[str]):
         )
         write_state(str(server_folder() / "d.json"), {"status": "failed", "error": {"message": "no port\nx"}})
         assert ps.main(["--wide"]) == 0
-    lines = [line.split(None, 5) for line in capsys.readouterr().out.splitlines()]
+    lines = [line.strip().split(None, 5) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["KEY", "STATUS", "PORT", "PID", "HOST", "NOTE"]
     assert lines[1][1] == "running"
     assert lines[2][1] == "stale"
-    assert lines[2][5].strip() == f"process {process.pid} is gone"
+    assert lines[2][5] == f"process {process.pid} is gone"
     assert lines[3][1] == "running"
     assert "cannot be told from here" in lines[3][5]
-    assert lines[4][5].strip() == "no port"
+    assert lines[4][5] == "no port"
 
 
 @pytest.mark.invariant("I-186")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from remote_http_launcher import tail
-from remote_http_launcher.errors import LogMissing, TokenUnusable
+from remote_http_launcher.errors import TokenUnusable
 from remote_http_launcher.helpers import logs
 from remote_http_launcher.tail import LogFollower, last_lines
 from remote_http_launcher.testing.processes import server_folder
@@ -53,13 +53,12 @@ def test_last_lines_are_those_of_the_whole_file(
     content = b"".join(words)
     path = tmp_path_factory.mktemp("log") / "k.log"
     path.write_bytes(content)
-    lines = content.split(b"\n")
-    ended = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    lines = [line + b"\n" for line in content.split(b"\n")]
+    lines[-1] = lines[-1].removesuffix(b"\n")
+    ended = [line for line in lines if line]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "PIECE_BYTES", piece)
-        assert last_lines(str(path), n_lines) == b"".join(
-            ended[len(ended) - n_lines :] if n_lines < len(ended) else ended
-        ) * (n_lines > 0)
+        assert last_lines(str(path), n_lines) == b"".join(ended[max(0, len(ended) - n_lines) :])
 
 
 def test_last_lines_have_a_bound(log: Path):
@@ -140,7 +139,6 @@ def test_previous_log_is_shown(log: Path, capfdbinary: pytest.CaptureFixture[byt
 
 @pytest.mark.provokes("LogMissing")
 def test_missing_log_is_named(capsys: pytest.CaptureFixture[str]):
-    assert LogMissing.__doc__ is not None
     assert logs.main(["k", "--previous"]) == 1
     assert "rhl-logs: no previous log file for 'k'" in capsys.readouterr().err
 

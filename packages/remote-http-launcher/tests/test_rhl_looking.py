@@ -198,6 +198,13 @@ def test_endless_answer_is_not_read_to_its_end():
         assert probe(f"http://127.0.0.1:{port}/", 10).status == 200
 
 
+def test_https_needs_a_server_that_speaks_it():
+    with _answering(b"HTTP/1.1 200 OK\r\n\r\n") as port:
+        found = probe(f"https://127.0.0.1:{port}/", 10)
+    assert found.status is None
+    assert "SSL" in found.error
+
+
 def test_redirects_have_an_end():
     location = b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n"
     with _answering(*[location] * 10) as port:
@@ -224,16 +231,8 @@ def test_address_of_ipv6_is_asked():
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "x",
-        "ftp://h/",
-        "http://",
-        "http:///x",
-        "http://u@h/",
-        "http://h:0/",
-        "http://h:x/",
-        "http://h/a b",
-        "http://h/\r\nX: y",
+        *("", "x", "ftp://h/", "http://", "http:///x", "http://u@h/", "http://h:0/", "http://h:x/"),
+        *("http://h/a b", "http://h/\r\nX: y"),
     ],
 )
 def test_what_is_no_address_is_refused(url: str):
