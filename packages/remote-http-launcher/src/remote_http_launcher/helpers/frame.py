@@ -36,7 +36,7 @@ SECONDS_MAX = 86400.0
 
 
 class Options:
-    """The words of a command line. words: those that are no option; flags: options without value; values: the others."""
+    """A command line. words: those that are no option; flags: options without a value; values: the others."""
 
     __slots__ = ("flags", "values", "words")
 
