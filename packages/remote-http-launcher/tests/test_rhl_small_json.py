@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +50,19 @@ def test_special_values_are_read(text: str):
 def test_nesting_without_end_is_a_value_error():
     with pytest.raises(ValueError, match="nested too deeply"):
         small_json.loads("[" * 200_000)
+
+
+@pytest.mark.parametrize("text", ["{", "[1,]", '"', "{} x", "tru", "1e", "\\x"])
+def test_errors_need_no_import_beforehand(text: str):
+    code = (
+        "import sys; from remote_http_launcher.small_json import loads\n"
+        "assert loads('[1]') == [1] and 'json' not in sys.modules\n"
+        "try: loads(sys.argv[1])\n"
+        "except ValueError as exc: print(exc)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, text], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "line 1 column" in done.stdout
 
 
 def test_without_the_scanner_of_cpython_the_module_json_does_it(monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,7 @@
 """Start, reuse, tunnel and stop an HTTP service on any host that SSH reaches.
 
-`run(config)` has the service run and says how to reach it. The helpers rhl-* are in `helpers`, each a command of its own
-that needs the standard library only.
+`run(config)` has the service run and says how to reach it. The helpers rhl-* are in `helpers`, each a command of its
+own that needs the standard library only.
 """
 
 from __future__ import annotations

@@ -81,7 +81,10 @@ def archive() -> bytes:
 
 
 def install(executor: SshExecutor) -> str:
-    """Put the archive on the host, unless it is there; return its path. Raises HelperMissing, HelperTooOld, SshFailed."""
+    """Put the archive on the host, unless it is there; return its path.
+
+    Raises HelperMissing, HelperTooOld, SshFailed.
+    """
     content = archive()
     digest = hashlib.sha256(content).hexdigest()
     answer = executor.run(

@@ -97,7 +97,8 @@ class LaunchRequest:
 def known_programs() -> frozenset[str]:
     """Return the programs that may be started: ours, or those of the file that RHL_TOOLS_YAML names.
 
-    Of that file only the lines `command_template: PROGRAM...` below the names of the tools are read. Raises LaunchRefused.
+    Of that file only the lines `command_template: PROGRAM...` below the names of the tools are read.
+    Raises LaunchRefused.
     """
     path = os.environ.get(TOOLS_VARIABLE)
     if not path:

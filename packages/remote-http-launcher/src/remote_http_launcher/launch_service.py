@@ -1,12 +1,12 @@
 """Start one service on this machine, exactly once for its key, and say how that ended.
 
 Under the lock of the key: a state whose process lives is kept and nothing is started; one whose process may live on
-another machine refuses; everything else gives way to a new process. The process is recorded before the lock is given up,
-so whoever comes next finds it.
+another machine refuses; everything else gives way to a new process. The process is recorded before the lock is given
+up, so whoever comes next finds it.
 
 With a time to wait, the start is followed to its end here, by this machine's clock: a service that ends, says that it
-failed, takes too long, or whose start is interrupted leaves no process, and a state `failed` with the cause and the last
-lines of its log.
+failed, takes too long, or whose start is interrupted leaves no process, and a state `failed` with the cause and the
+last lines of its log.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def wait_for_start(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Wait until the service runs or has failed, at most `wait_s`; return its state then, `failed` if it did not come up."""
+    """Wait until the service runs or has failed, at most `wait_s`; return its state, `failed` if it did not come up."""
     state, path = outcome.state, request.state_path
     deadline = clock() + wait_s
     pause_s = FIRST_PAUSE_S

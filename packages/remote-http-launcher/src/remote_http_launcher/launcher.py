@@ -1,8 +1,8 @@
 """Start or reuse one service, and return how to reach it.
 
 Order: the client state of an earlier call, when the very process that it names answers; the state on the target, when
-that process lives, serves and is what was asked for; a new process. Whatever number of clients do this at once, the lock
-on the target lets one process start, and all get the same answer (launch_service.py).
+that process lives, serves and is what was asked for; a new process. Whatever number of clients do this at once, the
+lock on the target lets one process start, and all get the same answer (launch_service.py).
 
 Invariants: nothing is adopted that does not prove to be the service: by its identity, or, when it gives none, by the
 socket that listens; a service whose state may be of another machine is never started again; at most two starts a call.
@@ -335,8 +335,8 @@ class _Launch:
     def _elsewhere(self, facts: Facts) -> ServiceElsewhere:
         other = facts.state.get("host") or "another machine"
         return ServiceElsewhere(
-            f"the state of {self.config.key!r} is of process {facts.state.get('pid')} on {other!r}; {facts.host!r} cannot "
-            "tell whether it lives, and it does not answer from there",
+            f"the state of {self.config.key!r} is of process {facts.state.get('pid')} on {other!r}; {facts.host!r} "
+            "cannot tell whether it lives, and it does not answer from there",
             hint=f"ssh {other} rhl-ps; when nothing runs there: rhl-rm {self.config.key} --server",
             host=str(other),
             key=self.config.key,

@@ -39,8 +39,8 @@ def loads(text: str) -> Any:
         start = len(text) - len(text.lstrip(_SPACE))
         try:
             value, end = scan(text, start)
-        except (StopIteration, ValueError):
-            pass
+        except (StopIteration, ValueError, SystemError):
+            pass  # SystemError: up to Python 3.12 it looks for its exception in json.decoder, which is not imported
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         else:

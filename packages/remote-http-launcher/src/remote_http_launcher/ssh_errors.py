@@ -142,11 +142,8 @@ _CAUSES: tuple[tuple[str, type[SshFailed], str, str], ...] = (
 def ssh_error(host: str, stderr: str) -> SshFailed:
     """Return the error that what ssh said stands for."""
     said = stderr.strip()
-    for pattern, kind, cause, hint in _CAUSES:
-        if re.search(pattern, said, re.IGNORECASE):
-            break
-    else:
-        kind, cause, hint = SshFailed, "ssh failed", "ssh -v {host} true"
+    fits = (row for row in _CAUSES if re.search(row[0], said, re.IGNORECASE))
+    _, kind, cause, hint = next(fits, ("", SshFailed, "ssh failed", "ssh -v {host} true"))
     last = said.splitlines()[-1] if said else "it said nothing"
     return kind(
         f"cannot reach {host!r} over ssh: {cause} ({last:.300})",

@@ -10,10 +10,12 @@ from .small_json import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
 
     from .executors import Answer, Executor
+
+    _T = TypeVar("_T")
 
 __all__ = ("Facts", "Target")
 
@@ -134,8 +136,8 @@ class Target:
         setup = self.refresh_conda()
         if not is_listed(environment, setup):
             raise CondaEnvironmentMissing(
-                f"The conda environment {environment!r} is not listed in the conda cache for {self.executor.name} after "
-                "running rhl-cache-conda.",
+                f"The conda environment {environment!r} is not listed in the conda cache for "
+                f"{self.executor.name} after running rhl-cache-conda.",
                 hint=f"there are: {', '.join(path.rpartition('/')[2] for path in setup['envs']) or 'none'}",
                 host=self.executor.host,
                 key=self.config.key,
@@ -171,12 +173,13 @@ class Target:
             raise self._failed(helper, answer)
         return answer.stdout
 
-    def _understood(self, helper: str, said: bytes, read: Any) -> Any:  # what `read` returns
+    def _understood(self, helper: str, said: bytes, read: Callable[[Any], _T]) -> _T:
         try:
             return read(loads(said.decode()))
         except (ValueError, KeyError, TypeError) as exc:
             raise HelperFailed(
-                f"the answer of {helper} on {self.executor.host or 'this machine'} cannot be understood: {said[:200]!r}",
+                f"the answer of {helper} on {self.executor.host or 'this machine'} cannot be understood: "
+                f"{said[:200]!r}",
                 hint="have the same version of remote-http-launcher on both machines",
                 host=self.executor.host,
                 stderr=str(exc),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ("evaluate", "substitute")
 
 TEXT_METHODS = frozenset(
-    [
+    {
         "capitalize",
         "endswith",
         "format",
@@ -48,7 +48,7 @@ TEXT_METHODS = frozenset(
         "strip",
         "title",
         "upper",
-    ]
+    }
 )
 MAX_EXPRESSION = 4096  # characters
 MAX_TEXT = 64 * 1024  # characters of any text on the way, and of the result
@@ -67,6 +67,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "In": lambda a, b: a in b,
     "NotIn": lambda a, b: a not in b,
 }
+_CONVERSIONS: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
 _DOLLAR = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _UNSAFE = re.compile(r"""["'{}\\\x00-\x1f\x7f]""")
 
@@ -191,7 +192,7 @@ class _Evaluation:
         value = self._expression(field[:end])
         rest = field[end:]
         if rest.startswith("!"):
-            convert = {"r": repr, "s": str, "a": ascii}.get(rest[1:2])
+            convert = _CONVERSIONS.get(rest[1:2])
             if convert is None or rest[2:3] not in ("", ":"):
                 self._fail(f"{rest[:3]!r} is no conversion; expected !r, !s or !a")
             value, rest = self._guarded(lambda: convert(value)), rest[2:]
@@ -302,7 +303,7 @@ class _Evaluation:
             None if part is None else self._value(part)
             for part in (node.slice.lower, node.slice.upper, node.slice.step)
         ]
-        return self._guarded(lambda: value[slice(*bounds)])  # type: ignore[index]
+        return self._guarded(lambda: value[slice(*bounds)])
 
     def _on_Call(self, node: Any) -> object:  # noqa: N802
         if type(node.func).__name__ != "Attribute":
@@ -344,7 +345,7 @@ class _Evaluation:
                 else:
                     self._fail(f"format() has no argument for {{{field}}}")
                 if conversion:
-                    value = {"r": repr, "s": str, "a": ascii}[conversion](value)
+                    value = _CONVERSIONS[conversion](value)
                 pieces.append(self._formatted(value, spec or ""))
             size += sum(len(piece) for piece in pieces[-2:])
             if size > MAX_TEXT:

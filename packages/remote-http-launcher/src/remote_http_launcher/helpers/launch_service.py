@@ -33,7 +33,8 @@ Start a service on this machine, unless the one of this key lives. Without --wai
 examples:
   rhl-launch-service --key h --workdir ~/b -- hashserver --status-file ~/.remote-http-launcher/server/h.json ~/b
       start it
-  rhl-launch-service --key h --workdir ~/b --wait 60 -- hashserver --status-file ~/.remote-http-launcher/server/h.json ~/b
+  rhl-launch-service --key h --workdir ~/b --wait 60 -- hashserver ~/b --status-file \
+      ~/.remote-http-launcher/server/h.json
       start it, and wait until it runs
 
 exit codes:
