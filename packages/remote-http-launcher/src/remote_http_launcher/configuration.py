@@ -5,8 +5,6 @@ Pure: no file, clock, network or environment. Fields that are unknown are kept, 
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import re
 
 from .keys import is_key
@@ -223,12 +221,16 @@ def _host(mapping: Mapping[str, Any], field: str, default: str | None) -> str | 
 
 
 def _is_host(text: str) -> bool:
+    name = text.removesuffix(".")
+    if len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split(".")):
+        return True  # so is an IPv4 address
+    import ipaddress
+
     try:
-        ipaddress.ip_address(text)
-        return "%" not in text
+        ipaddress.IPv6Address(text)
     except ValueError:
-        name = text.removesuffix(".")
-        return len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
+        return False
+    return "%" not in text
 
 
 def _json_mapping(mapping: Mapping[str, Any], field: str) -> dict[str, Any] | None:
@@ -237,6 +239,8 @@ def _json_mapping(mapping: Mapping[str, Any], field: str) -> dict[str, Any] | No
         return None
     if not isinstance(value, dict):
         raise _wrong(field, f"{field} must be a mapping when provided.")
+    import json
+
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exc:

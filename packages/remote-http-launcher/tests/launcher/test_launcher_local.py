@@ -498,7 +498,7 @@ def test_services_children_of_nobody(world):
 
 def test_import_of_the_launcher_is_light():
     heavy = ("yaml", "asyncio", "subprocess", "http.client", "argparse", "json", "typing")
-    code = f"import sys; before = set(sys.modules); import remote_http_launcher.launcher; "
+    code = "import sys; before = set(sys.modules); import remote_http_launcher.launcher; "
     code += f"print([m for m in {heavy} if m in sys.modules and m not in before])"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
