@@ -126,7 +126,7 @@ def test_service_keeps_its_data_below_the_roots(recorded, service: str):
         "hashserver --port-range 60100 60199 --status-file F --host 0.0.0.0 --timeout 600 ~/data/new --writable",
         "seamless-database --port-range 1 2 --status-file F --host localhost --writable ~/data/new/seamless.db",
         "seamless-jobserver --workers 4 --port-range 1 2 --status-file F --host 127.0.0.1 --timeout 600",
-        "seamless-dask-wrapper dask_jobqueue::SLURMCluster --port-range 1 2 --status-file F --host 127.0.0.1 --timeout 600.5",
+        "seamless-dask-wrapper dask_jobqueue::SLURMCluster --port-range 1 2 --status-file F --timeout 600.5",
         "seamless-dask-wrapper distributed::LocalCluster --status-file=F",
     ],
 )

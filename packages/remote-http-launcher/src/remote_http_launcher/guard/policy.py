@@ -86,7 +86,7 @@ class Policy:
         unmarked = self.markers and directory.fd is not None and not self._is_marked(directory)
         if unmarked and not holds_only_seamless_data(directory):
             directory.close()
-            raise Refused("a service would mark a directory that holds other files", about=text)
+            raise Refused("a service would mark a directory of other files, or too large to tell", about=text)
         return self._opened(directory, text)
 
     def _allowed(self, text: str, home: str, *, marked: bool) -> ResolvedDirectory:
