@@ -362,3 +362,17 @@ def test_files_of_the_launcher_itself_cannot_be_cleared(recorded, monkeypatch, d
     for text in (f"rhl-clear ~/data/{directory}", f"{LAUNCH} -- hashserver ~/data/{directory}"):
         _refused(recorded, text, *ROOTS)
     assert recorded.ask("rhl-clear ~/data/proj", *ROOTS) == 0
+
+
+def test_directory_of_everybody_is_only_to_work_in(recorded, monkeypatch):
+    monkeypatch.setenv("HOME", "/nowhere/svc")
+    monkeypatch.setenv("REMOTE_HTTP_LAUNCHER_DIR", str(recorded.root / "own"))
+    start = "rhl-launch-service --key k --workdir /tmp --"
+    for text in (
+        "rhl-clear /tmp",
+        "rhl-ps-persistent /tmp",
+        f"{start} hashserver /tmp",
+        f"{start} hashserver .",
+    ):
+        _refused(recorded, text, "--permissive-paths")
+    assert recorded.ask(f"{start} seamless-jobserver --workers 1", "--permissive-paths") == 0

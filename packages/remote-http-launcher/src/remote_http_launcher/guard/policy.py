@@ -30,6 +30,7 @@ __all__ = ("Policy", "policy_of", "read_roots")
 
 ROOTS_FILE_SIZE_MAX = 64 * 1024
 SEAMLESS_MARKERS = ("seamless.db", ".HASHSERVER_PREFIX")
+SHARED_DIRECTORIES = ("/tmp", "/var/tmp", "/home")  # to work in, but their content is everybody's
 NO_POLICY = (
     "configure rhl-guard with one path-policy flag: --data-roots FILE, --clear-policy seamless, "
     "--clear-policy marker:NAME, or --permissive-paths"
@@ -74,27 +75,31 @@ class Policy:
 
     def data_directory(self, text: str, home: str) -> ResolvedDirectory:
         """Return a directory to be listed or cleared. Raises Refused."""
-        return self._opened(self._allowed(text, home, marked=True), text)
+        return self._opened(self._allowed(text, home, marked=True, to_work_in=False), text)
 
     def working_directory(self, text: str, home: str) -> ResolvedDirectory:
         """Return a directory for a service to run in; a marker is not asked for. Raises Refused."""
-        return self._opened(self._allowed(text, home, marked=False), text)
+        return self._opened(self._allowed(text, home, marked=False, to_work_in=True), text)
 
     def service_directory(self, text: str, home: str) -> ResolvedDirectory:
         """Return a directory for a service to keep its data in. Raises Refused."""
-        directory = self._allowed(text, home, marked=False)
+        directory = self._allowed(text, home, marked=False, to_work_in=False)
         unmarked = self.markers and directory.fd is not None and not self._is_marked(directory)
         if unmarked and not holds_only_seamless_data(directory):
             directory.close()
             raise Refused("a service would mark a directory of other files, or too large to tell", about=text)
         return self._opened(directory, text)
 
-    def _allowed(self, text: str, home: str, *, marked: bool) -> ResolvedDirectory:
+    def _allowed(self, text: str, home: str, *, marked: bool, to_work_in: bool) -> ResolvedDirectory:
         self.require()
         directory = resolve_allowed(text, home)
         try:
-            if self._own and (is_below(directory.path, self._own) or is_below(self._own, directory.path)):
-                raise Refused("path holds files of the launcher itself", about=text)
+            if not to_work_in and directory.path in SHARED_DIRECTORIES:
+                raise Refused("this directory is for everybody, and only to work in", about=text)
+            if self._own and is_below(directory.path, self._own):
+                raise Refused("path lies in the launcher's own directory", about=text)
+            if self._own and not to_work_in and is_below(self._own, directory.path):
+                raise Refused("path holds the launcher's own directory", about=text)
             if self.roots and not any(is_below(directory.path, root) for root in self.roots):
                 raise Refused("path is outside configured --data-roots", about=text)
             if self.markers and marked and not self._is_marked(directory):
