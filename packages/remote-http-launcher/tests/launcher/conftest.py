@@ -220,7 +220,8 @@ class SshHost:
     def write_client_config(self, more: str = "") -> None:
         common = (
             f"HostName 127.0.0.1\n  Port {self.port}\n  UserKnownHostsFile {self.folder / 'known_hosts'}\n"
-            "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+            "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
+            "  IdentitiesOnly yes\n  IdentityAgent none\n"
         )
         key, unknown = self.folder / "client_key", self.folder / "unknown_key"
         self.config_path.write_text(
