@@ -265,3 +265,24 @@ def test_links_and_loops_are_not_followed(tmp_path: Path, capsys: pytest.Capture
     assert ps_persistent.main([str(tmp_path / "d"), "--level", "9", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert ps_persistent.main([str(tmp_path / "d"), "--level", "65"]) == 1
+
+
+def test_tunnels_are_shown_and_closed(capsys: pytest.CaptureFixture[str]):
+    tunnels = server_folder().parent / "client" / "tunnels"
+    tunnels.mkdir(parents=True)
+    with service_process() as monitor, service_process() as stranger:
+        record = {"ssh_host": "gate", "forwards": [[40000, "h", 5000]]}
+        write_state(str(tunnels / "k.json"), state_of(monitor, **record))
+        write_state(str(tunnels / "old.json"), {**state_of(stranger, **record), "start_time": 1})
+        assert ps.main(["--client", "--tunnels"]) == 0
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert lines[1] == ["k", "running", "gate", "40000:h:5000", str(monitor.pid)]
+        assert lines[2][:2] == ["old", "stale"]
+        assert ps.main(["--client", "--tunnels", "--host", "other", "--key"]) == 0
+        assert ps.main(["--client", "--tunnels", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[0])["live"] is True
+        assert rm.main(["k", "old", "--client"]) == 0
+        assert monitor.wait(10) != 0
+        assert stranger.poll() is None
+    assert list(tunnels.glob("*.json")) == []
+    assert ps.main(["--tunnels"]) == 1

@@ -113,6 +113,7 @@ def test_lock_of_a_living_process_is_not_taken_and_its_holder_is_named():
         holder.stdout.close()
 
 
+@pytest.mark.invariant("I-188")
 @pytest.mark.parametrize(
     "changes", [{"boot_id": "b", "machine_id": "m", "host": "login2"}, {"pid_namespace": "pid:[1]"}]
 )

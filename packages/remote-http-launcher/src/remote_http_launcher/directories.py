@@ -95,6 +95,7 @@ def runtime_directory() -> str:
 
 def make_private_directory(path: str) -> None:
     """Make the directory with mode 0700, and its parents, where they are missing; leave it as it is otherwise."""
+    path = os.path.abspath(path)
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)

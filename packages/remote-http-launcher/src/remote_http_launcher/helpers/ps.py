@@ -17,7 +17,8 @@ __all__ = ("main",)
 
 NAME = "rhl-ps"
 HELP = """\
-usage: rhl-ps [--client] [--host SSH_HOST] [--status STATE] [--key] [--no-status] [--json] [--wide]
+usage: rhl-ps [--client] [--host SSH_HOST] [--status STATE] [--key] [--no-status] [--json]
+              [--wide] [--tunnels]
 
 List known remote-http-launcher state rows.
 
@@ -31,6 +32,7 @@ Default mode reads server state. Use --client for client connection files.
   --no-status      do not look whether the processes live
   --json           one JSON object for each row
   --wide           more columns: PID, HOST and NOTE
+  --tunnels        with --client: the tunnels of this machine, and whether they live
 
 examples:
   rhl-ps
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _body(arguments: Sequence[str]) -> int:
     options = parse(
         arguments,
-        flags=("--client", "--key", "--no-status", "--json", "--wide"),
+        flags=("--client", "--key", "--no-status", "--json", "--tunnels", "--wide"),
         values=("--host", "--status"),
         words=False,
     )
@@ -61,6 +63,10 @@ def _body(arguments: Sequence[str]) -> int:
         raise UsageError("--host requires --client")
     if "--key" in options.flags and "--json" in options.flags:
         raise UsageError("--key and --json are mutually exclusive")
+    if "--tunnels" in options.flags:
+        if not is_client:
+            raise UsageError("--tunnels requires --client")
+        return _show_tunnels(options.values.get("--host"), options.flags)
     rows = (
         client_rows(client_directory())
         if is_client
@@ -81,6 +87,32 @@ def _body(arguments: Sequence[str]) -> int:
     else:
         _show(rows, is_client=is_client, is_wide="--wide" in options.flags)
     return 0
+
+
+def _show_tunnels(host: str | None, flags: set[str]) -> int:
+    from remote_http_launcher.tunnels import list_tunnels  # it brings socket and signal
+
+    rows = [row for row in list_tunnels() if host is None or row.get("ssh_host") == host]
+    if "--json" in flags:
+        for row in rows:
+            write_json(row, sort_keys=True)
+        return 0
+    if "--key" in flags:
+        write("".join(f"{row['key']}\n" for row in rows))
+        return 0
+    words = {True: "running", False: "stale", None: MALFORMED}
+    cells = [
+        [row["key"], words[row["live"]], row.get("ssh_host"), _ports(row.get("forwards")), row.get("pid")]
+        for row in rows
+    ]
+    write(table(["KEY", "STATUS", "SSH-HOST", "PORTS", "PID"], cells))
+    return 0
+
+
+def _ports(forwards: Any) -> str:
+    """Return `LOCAL:HOST:REMOTE` of each port."""
+    found = forwards if isinstance(forwards, list) else []
+    return ",".join(":".join(str(part) for part in forward) for forward in found if isinstance(forward, list))
 
 
 def _show(rows: Sequence[dict[str, Any]], *, is_client: bool, is_wide: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from remote_http_launcher.directories import client_state_path, server_state_path
+import os
+
+from remote_http_launcher.directories import client_directory, client_state_path, server_state_path
 from remote_http_launcher.errors import StateMalformed, StateMissing, UsageError
 from remote_http_launcher.processes import is_ours
 from remote_http_launcher.state_files import read_state, remove_state
@@ -21,7 +23,7 @@ HELP = """\
 usage: rhl-rm KEY... [--client] [--server]
 
 Remove the state of services, and their tokens; on both sides unless one is given. Logs stay.
-No process is ended: stop a service first.
+A tunnel from this machine is closed. No service is ended: stop it first.
 
   --client  only the state of the connection from this machine
   --server  only the state of the service on this machine
@@ -54,6 +56,7 @@ def _body(arguments: Sequence[str]) -> int:
         if "--client" in sides:
             found |= _remove(client)
             remove_token(token_path(client))
+            _close_tunnel(key)
         if "--server" in sides:
             is_running = _runs(server)
             found |= _remove(server)
@@ -71,6 +74,14 @@ def _remove(path: str) -> bool:
         return False
     write(f"removed {path}\n")
     return True
+
+
+def _close_tunnel(key: str) -> None:
+    record = os.path.join(client_directory(), "tunnels", f"{key}.json")
+    if os.path.lexists(record):
+        from remote_http_launcher.tunnels import close_tunnel  # it brings socket and signal
+
+        close_tunnel(key)
 
 
 def _runs(path: str) -> bool:
