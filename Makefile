@@ -15,7 +15,7 @@ PACKAGES := $(sort $(patsubst %/pyproject.toml,%,$(wildcard packages/*/pyproject
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 export PATH := $(BIN):$(PATH)
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench docs lint format types contracts wheels constraints changelog generated venv clean
@@ -77,7 +77,7 @@ $(BIN)/uv:
 	@tools/make_venv.sh $(PYTHON) $(VENV) constraints.txt
 
 $(STAMP): $(BIN)/uv constraints.txt pyproject.toml $(wildcard packages/*/pyproject.toml) $(wildcard packages/*/scripts/*)
-	@$(UV) pip install --quiet --constraints constraints.txt --build-constraints constraints.txt \
+	@$(UV) pip install --quiet --compile-bytecode --constraints constraints.txt --build-constraints constraints.txt \
 		$(addprefix --editable ,$(PACKAGES)) --group dev
 	@touch $@
 

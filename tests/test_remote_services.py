@@ -381,6 +381,8 @@ def test_steps_are_shared_over_servers_of_the_earlier_implementation(tmp_path):
             environ=home,
         ) as results,
     ):
+        buffers.wait_for_port()
+        results.wait_for_port()
         clients = json.dumps(
             {
                 "buffer": [{"readonly": False, "remote_url": buffers.url}],
@@ -389,3 +391,18 @@ def test_steps_are_shared_over_servers_of_the_earlier_implementation(tmp_path):
         )
         assert run(STEP, clients, "4") == ("[0, 2, 4, 6] 4\n", "")
         assert run(STEP, clients, "5") == ("[0, 2, 4, 6, 8] 1\n", "")
+
+
+def test_the_example_of_two_machines_computes_its_step_once(tmp_path):
+    example = Path(__file__).parents[1] / "examples" / "two_servers.sh"
+    scripts = Path(sys.executable).parent
+    environ = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+
+    done = subprocess.run(
+        ["bash", str(example)], capture_output=True, text=True, cwd=tmp_path, env=environ, timeout=50
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.splitlines())) == 1
+    assert [done.stderr.count("miss: "), done.stderr.count("hit: ")] == [1, 1]
+    assert list(tmp_path.iterdir()) == []

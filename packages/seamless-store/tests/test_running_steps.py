@@ -252,6 +252,30 @@ def test_never_two_processes_at_once_although_some_are_killed(start, tmp_path):
     assert [process.poll() for process in processes] == [None] * 3
 
 
+@pytest.mark.invariant("I-80")
+def test_a_lease_that_took_the_place_of_an_ended_one_is_never_replaced(steps, file, start, monkeypatch):
+    """One process ends its step and another begins it, just while this one reads the lease of the first."""
+    start(HOLD)
+    first = file.read_bytes()
+    real = running_files._read_file
+
+    def read_late(path: str) -> str | None:
+        if path == str(file) and file.exists() and file.read_bytes() == first:
+            file.unlink()
+            try:
+                return real(path)
+            finally:
+                second = Lease.parse(first.decode(), file)
+                dataclasses.replace(second, nonce="f" * 32).write(file)
+        return real(path)
+
+    monkeypatch.setattr(running_files, "_read_file", read_late)
+
+    with steps.announce(DIGEST, "x") as announcement:
+        assert (announcement.runs_elsewhere, announcement.nonce) == (True, None)
+    assert Lease.read(file).nonce == "f" * 32
+
+
 def test_many_threads_of_one_process(steps, file):
     nonces: list[str | None] = []
 

@@ -16,6 +16,7 @@ from .compressed import decompressed
 from .errors import CompressedStreamInvalid, StoreIOError
 from .known_files import KnownFiles, file_key
 from .layout import FILE_MODE, FORMS, LENGTH_SUFFIX, Form
+from .side_hash import hash_read
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -139,8 +140,7 @@ class FileReader:
                 if quick:
                     return None
                 hasher = self._new_hash()
-                for piece in self._pieces(fd):
-                    hasher.update(piece)
+                self._hash_plain(fd, hasher)
                 self._check(hasher.digest(), digest, path, stat)
                 self._remember(path, stat)
             if content is None:
@@ -160,10 +160,12 @@ class FileReader:
             if form is None and not again and self._verified.holds(path, file_key(stat)):
                 return stat.st_size
             hasher, n_bytes = self._new_hash(), 0
-            pieces = self._pieces(fd) if form is None else self._decompressed(fd, stat, path, form)
-            for piece in pieces:
-                hasher.update(piece)
-                n_bytes += len(piece)
+            if form is None:
+                n_bytes = self._hash_plain(fd, hasher)
+            else:
+                for piece in self._decompressed(fd, stat, path, form):
+                    hasher.update(piece)
+                    n_bytes += len(piece)
             self._check(hasher.digest(), digest, path, stat)
         finally:
             self._filesystem.close(fd)
@@ -282,6 +284,9 @@ class FileReader:
             self._filesystem.close(fd)
         self._check(hasher.digest(), digest, path, stat)
         return bytes(content) if len(content) < MAP_MIN_BYTES else memoryview(content).toreadonly()
+
+    def _hash_plain(self, fd: int, hasher: _Hash) -> int:
+        return hash_read(hasher, lambda piece: self._filesystem.readinto(fd, piece), piece_bytes=_READ_BYTES)
 
     def _pieces(self, fd: int) -> Iterator[memoryview]:
         buffer = memoryview(bytearray(_READ_BYTES))

@@ -71,7 +71,14 @@ class RunningFiles:
             raise NotADirectoryError(self.directory)
 
     def read(self, digest: bytes) -> RunningEntry | None:
-        """Return the entry of this step; None when its file holds no lease of ours."""
+        """Return the entry of this step; None when there is no file, or one that holds no lease of ours."""
+        try:
+            return self.read_present(digest)
+        except FileNotFoundError:
+            return None
+
+    def read_present(self, digest: bytes) -> RunningEntry | None:
+        """Do as `read`, but raise FileNotFoundError when there is no file: that is told by one look, not two."""
         path = self.path(digest)
         text = _read_file(path)
         if text is None:
@@ -84,7 +91,10 @@ class RunningFiles:
 
     def is_of_later_schema(self, digest: bytes) -> bool:
         """Whether the file of this step is a lease of a version to come: not ours to judge."""
-        schema = _parsed(_read_file(self.path(digest)) or "").get("schema")
+        try:
+            schema = _parsed(_read_file(self.path(digest)) or "").get("schema")
+        except FileNotFoundError:
+            return False
         return isinstance(schema, int) and schema > Lease.schema
 
     def write_new(self, text: str) -> str:
@@ -102,7 +112,10 @@ class RunningFiles:
     def is_cancelled(self, digest: bytes, nonce: str) -> bool:
         """Whether the step under this lease is asked to stop. Usually one look at a name that does not exist."""
         path = self.path(digest) + CANCEL_SUFFIX
-        return os.access(path, os.F_OK) and _read_file(path) == nonce + "\n"
+        try:
+            return os.access(path, os.F_OK) and _read_file(path) == nonce + "\n"
+        except FileNotFoundError:
+            return False
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -139,9 +152,14 @@ def digest_of_name(name: str) -> bytes | None:
 
 
 def _read_file(path: str) -> str | None:
-    """Return the text of a small plain file, None for anything else; never waits, never follows a link."""
+    """Return the text of a small plain file, None for anything else; never waits, never follows a link.
+
+    Raises FileNotFoundError.
+    """
     try:
         fd = os.open(path, _READ_FLAGS)
+    except FileNotFoundError:
+        raise
     except OSError:
         return None
     try:

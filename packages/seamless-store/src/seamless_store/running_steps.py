@@ -187,9 +187,10 @@ class RunningSteps:
             else:
                 return True, None
             with self._files.locked():
-                if not os.path.lexists(path):
+                try:
+                    entry = self._files.read_present(digest)
+                except FileNotFoundError:  # it has ended meanwhile; another may be first to take its place
                     continue
-                entry = self._files.read(digest)
                 if entry is None:
                     if self._files.is_of_later_schema(digest):
                         return False, None

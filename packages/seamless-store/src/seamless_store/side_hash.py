@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import threading
     from hashlib import _Hash
 
-__all__ = ("SideHash",)
+__all__ = ("SideHash", "hash_read")
 
 SIDE_MIN_BYTES = 256 * 1024  # 0.2 ms of hashing; handing over to the helper and back costs 0.05 ms
 
@@ -65,3 +65,29 @@ class SideHash:
             self._hasher.update(chunk)
             del chunk  # else its memory would be held until the next one comes
             self._done.put(None)
+
+
+def hash_read(hasher: _Hash, readinto: Callable[[memoryview], int], *, piece_bytes: int) -> int:
+    """Hash what `readinto` gives until it gives nothing; return the number of bytes.
+
+    Reads the next piece while one is hashed, and holds two pieces.
+    """
+    now, following = memoryview(bytearray(piece_bytes)), memoryview(b"")
+    n_now, n_bytes = readinto(now), 0
+    n_following = 0
+
+    def read_on(_: memoryview) -> None:
+        nonlocal following, n_following
+        if not following:
+            following = memoryview(bytearray(piece_bytes))
+        n_following = readinto(following)
+
+    side = SideHash(hasher)
+    try:
+        while n_now:
+            n_bytes += n_now
+            side.update(now[:n_now], read_on)
+            now, following, n_now = following, now, n_following
+    finally:
+        side.close()
+    return n_bytes
