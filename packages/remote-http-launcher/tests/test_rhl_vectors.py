@@ -32,6 +32,10 @@ OURS = [
     "rhl-verify-port",
 ]
 CASES = [case for case in json.loads(VECTORS.read_text())["helper_cases"] if case["argv"][0] in OURS]
+PARAMETERS = [
+    pytest.param(case, id=case["id"], marks=[pytest.mark.slow] * (case.get("seconds_range", [0])[0] >= 5))
+    for case in CASES
+]
 IGNORING = {"plain": "", "noint": "SIGINT", "nointterm": "SIGINT,SIGTERM"}
 
 # What we answer otherwise, and why. A state of the reference names its process by the number alone; the live processes
@@ -73,7 +77,7 @@ def test_every_helper_has_cases():
     assert set(DEVIATIONS) <= {case["id"] for case in CASES}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_helper_answers_as_recorded(case: dict[str, Any], tmp_path: Path, http_port: int):
     case = {**case, **DEVIATIONS.get(case["id"], {})}
     home = tmp_path / "home" / "svc"

@@ -88,12 +88,14 @@ def _last_lines(descriptor: int, n_lines: int, size_max_bytes: int | None) -> tu
     lowest = 0 if size_max_bytes is None else max(0, end - size_max_bytes)
     if n_lines <= 0:
         return b"", end
-    content = b""
-    while position > lowest and content.count(b"\n") <= n_lines:
+    found: list[bytes] = []
+    n_found = 0
+    while position > lowest and n_found <= n_lines:
         n_bytes = min(PIECE_BYTES, position - lowest)
         position -= n_bytes
-        content = os.pread(descriptor, n_bytes, position) + content
-    return _cut(content, n_lines), end
+        found.append(os.pread(descriptor, n_bytes, position))
+        n_found += found[-1].count(b"\n")
+    return _cut(b"".join(reversed(found)), n_lines), end
 
 
 def _cut(content: bytes, n_lines: int) -> bytes:
