@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
+import remote_http_launcher
+from remote_http_launcher.helpers.launch_service import main as launch_service
 from remote_http_launcher.processes import group_members
 
 VECTORS = Path(__file__).resolve().parents[4] / "contracts" / "vectors" / "launcher_cases.json"
@@ -78,3 +82,69 @@ def _compare(world, path: Path, expected: Any, values: dict[str, str]) -> None:
         assert {name: found.get(name) for name in wanted} == wanted
     else:
         world.wait_until(lambda: path.read_text() == _fill(expected, values))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_help_and_version(name, capsys):
+    main = importlib.import_module(f"remote_http_launcher.helpers.{name[4:].replace('-', '_')}").main
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: {name}")
+    assert "\nexamples:\n" in text
+    assert "\nexit codes:\n  0" in text
+    assert max(map(len, text.splitlines())) <= 110
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"{name} ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--key", "k"],
+        ["--key", "k", "--workdir", "/w", "--wor", "/v"],
+        ["--key", "k", "--workdir"],
+        ["--key", "k", "--key", "k", "--workdir", "/w"],
+        ["--key", "k", "--workdir", "/w", "stray"],
+        ["--key", "k", "--workdir", "/w", "--wait", "x"],
+        ["--key", "k", "--workdir", "/w", "--wait", "-1"],
+    ],
+)
+def test_wrong_options_are_code_2(world, words, capsys):
+    assert launch_service([*words, "--", "svc-test"]) == 2
+    assert "rhl-launch-service: error: " in capsys.readouterr().err
+    assert world.starts() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--auth", "maybe"], ["--conda-env", "-x"], ["--conda-env", ""], ["--meta", "["], ["--meta", "1"]],
+)
+def test_wrong_values_are_refused(world, words, capsys):
+    wanted = ["--key", "k", "--workdir", str(world.home / "w")]
+    assert launch_service([*wanted, *words, "--", "svc-test"]) == 1
+    assert capsys.readouterr().err.startswith("rhl-launch-service: ")
+    assert world.starts() == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_start_of_the_helper_imports_little(name):
+    module = f"remote_http_launcher.helpers.{name[4:].replace('-', '_')}"
+    heavy = (
+        "argparse",
+        "dataclasses",
+        "json",
+        "logging",
+        "pathlib",
+        "re",
+        "socket",
+        "subprocess",
+        "typing",
+        "yaml",
+    )
+    code = f"import sys; from {module} import main; main(['--help']); "
+    code += f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    source = str(Path(remote_http_launcher.__file__).parents[1])
+    words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {source!r}); {code}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == "[]\n"

@@ -257,6 +257,24 @@ def test_helpers_of_another_version_are_named(ssh_host, script):
         run(ssh_host.config())
 
 
+@pytest.mark.parametrize("tunnel", [False, True])
+def test_guarded_key_can_launch_and_reuse_and_nothing_else(ssh_host, tunnel):
+    pytest.importorskip("remote_http_launcher.guard.command")
+    command = "hashserver --status-file {status_file} --host 127.0.0.1 --timeout 30 {workdir} --writable"
+    config = ssh_host.config(ssh_hostname="tb-guarded", command=command, tunnel=tunnel)
+    first = run(config)
+    (ssh_host.world.client / "svc.json").unlink()
+    assert run(config) == first
+    with pytest.raises(LauncherError):
+        run({**config, "key": "other", "workdir": "/tmp/elsewhere"})
+    assert not Path("/tmp/elsewhere").exists()
+    done = subprocess.run(
+        ["ssh", "tb-guarded", "touch", str(ssh_host.home / "hit")], capture_output=True, timeout=20
+    )
+    assert done.returncode == 1
+    assert not (ssh_host.home / "hit").exists()
+
+
 # ---- what goes wrong
 
 
