@@ -9,7 +9,7 @@ from .client_state import client_state
 from .directories import make_private_directory
 from .handshake import connect_error, probe
 from .handshake_url import handshake_url
-from .launch_errors import ConfigurationError, ServiceNotReachable, StrangerOnPort
+from .launch_errors import ConfigurationError, ServiceNotReachable, StrangerOnPort, TunnelFailed
 from .reuse import same_process
 from .state_files import SCHEMA, remove_state, write_state
 
@@ -48,7 +48,12 @@ def connect(
         progress.phase("tunnel_setup", "ok")
     else:
         mapping = client_state(config, state, _no_port).mapping
-    identity = _answering(config, mapping, state)
+    try:
+        identity = _answering(config, mapping, state)
+    except ServiceNotReachable as exc:
+        if config.tunnel:
+            raise _useless_tunnel(config, exc) from exc
+        raise
     progress.phase("local_validate", "ok")
     if token is not None:
         _write_private(token_path, token + "\n")
@@ -99,6 +104,19 @@ def _answering(
         f"({CONNECT_TRIES} tries: {said})",
         hint="set network_interface to an address that clients reach, or tunnel: true",
         host=config.hostname,
+        key=config.key,
+    )
+
+
+def _useless_tunnel(config: Configuration, exc: ServiceNotReachable) -> TunnelFailed:
+    from .tunnels import close_tunnel, tunnel_log
+
+    said = tunnel_log(config.key)
+    close_tunnel(config.key)
+    return TunnelFailed(
+        f"{exc.message}; the tunnel was there and is closed again, ssh said: {said}",
+        hint=f"the ssh server of {config.ssh_hostname} must allow TCP forwarding (AllowTcpForwarding, permitopen)",
+        host=config.ssh_hostname,
         key=config.key,
     )
 

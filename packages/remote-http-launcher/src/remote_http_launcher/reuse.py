@@ -6,8 +6,7 @@ Another program, directory, data directory or mode refuses: its answers would be
 
 from __future__ import annotations
 
-import shlex
-
+from .configuration import split_words
 from .launch_errors import ReuseRefused
 
 TYPE_CHECKING = False
@@ -34,7 +33,7 @@ def check_reuse(config: Configuration, state: Mapping[str, Any]) -> list[str]:
     if not isinstance(command, str):
         return []
     try:
-        running = _without_files(shlex.split(command))
+        running = _without_files(split_words(command))
     except ValueError:
         return [f"its command cannot be read: {command!r:.200}"]
     wanted = _without_files(config.words("/"))
@@ -48,6 +47,8 @@ def check_reuse(config: Configuration, state: Mapping[str, Any]) -> list[str]:
         raise _refused(config, "data directory", *(", ".join(found) or "none" for found in paths))
     rest = [[word for word in words[1:] if not word.startswith(("/", "~"))] for words in (running, wanted)]
     if rest[0] != rest[1]:
+        import shlex
+
         return [f"it runs with {shlex.join(rest[0])!r}, asked for is {shlex.join(rest[1])!r}"]
     return []
 

@@ -80,6 +80,8 @@ class SshExecutor:
                 ) from None
         answer = Answer(done.returncode, done.stdout, done.stderr)
         if answer.exit_code == _SSH_FAILED:
+            if not answer.stderr.strip():  # the shared connection was there, and went away without a word
+                answer.stderr = "connection closed"
             raise ssh_error(self._host, answer.stderr)
         return answer
 

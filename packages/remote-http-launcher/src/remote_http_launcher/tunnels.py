@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .configuration import Configuration
 
-__all__ = ("close_tunnel", "list_tunnels", "open_tunnel", "tunnels_directory")
+__all__ = ("close_tunnel", "list_tunnels", "open_tunnel", "tunnel_log", "tunnels_directory")
 
 OPEN_TIMEOUT_S = 40.0
 CLOSE_TIMEOUT_S = 10.0
@@ -159,7 +159,7 @@ def _start(config: Configuration, state: Mapping[str, Any], forwards: list[Forwa
     finally:
         os.close(log)
     if done.returncode != 0:
-        return f"its monitor failed: {_said(log_path)}"
+        return f"its monitor failed: {tunnel_log(config.key)}"
     deadline = time.monotonic() + OPEN_TIMEOUT_S
     while time.monotonic() < deadline:
         try:
@@ -170,17 +170,18 @@ def _start(config: Configuration, state: Mapping[str, Any], forwards: list[Forwa
             return ""
         if record.get("status") == "failed":
             remove_state(path)
-            return str(record.get("error") or "ssh ended")
+            return f"{record.get('error') or 'ssh ended'}: {tunnel_log(config.key)}"
         if record and liveness(record, path) == "dead":
-            return f"its monitor ended: {_said(log_path)}"
+            return f"its monitor ended: {tunnel_log(config.key)}"
         time.sleep(_POLL_S)
     close_tunnel(config.key)
     return f"it was not there after {OPEN_TIMEOUT_S:g} s"
 
 
-def _said(log_path: str) -> str:
+def tunnel_log(key: str) -> str:
+    """Return what ssh and the monitor of the tunnel have said."""
     try:
-        with open(log_path, "rb") as file:
+        with open(_path(key).removesuffix(".json") + ".log", "rb") as file:
             return file.read(4096).decode("utf-8", "replace").strip()[-500:] or "it said nothing"
     except OSError:
         return "it said nothing"

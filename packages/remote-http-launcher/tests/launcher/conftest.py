@@ -199,11 +199,17 @@ class SshHost:
             self.folder / "host_key",
             self.folder / "client_key",
         )
-        for each in (key, client_key, self.folder / "unknown_key"):
+        for each in (key, client_key, self.folder / "guarded_key", self.folder / "unknown_key"):
             subprocess.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(each)], check=True, timeout=30
             )
-        (self.folder / "authorized_keys").write_bytes(client_key.with_suffix(".pub").read_bytes())
+        roots = self.folder / "roots"
+        roots.write_text(f"{self.home}\n")
+        guarded = self.folder / "guarded_key"
+        (self.folder / "authorized_keys").write_text(
+            f"{client_key.with_suffix('.pub').read_text()}"
+            f'command="rhl-guard --data-roots {roots}" {guarded.with_suffix(".pub").read_text()}'
+        )
         host_key = " ".join(key.with_suffix(".pub").read_text().split()[:2])
         (self.folder / "known_hosts").write_text(f"{self.name} {host_key}\n")
         run = os.environ.get("SEAMLESS_TEST_RUN", "")
@@ -220,11 +226,13 @@ class SshHost:
     def write_client_config(self, more: str = "") -> None:
         common = (
             f"HostName 127.0.0.1\n  Port {self.port}\n  UserKnownHostsFile {self.folder / 'known_hosts'}\n"
-            "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+            "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
+            "  IdentitiesOnly yes\n  IdentityAgent none\n"
         )
-        key, unknown = self.folder / "client_key", self.folder / "unknown_key"
+        key, unknown, guarded = (self.folder / f"{name}_key" for name in ("client", "unknown", "guarded"))
         self.config_path.write_text(
             f"Host {self.name}\n  HostKeyAlias {self.name}\n  IdentityFile {key}\n  {common}  {more}\n"
+            f"Host tb-guarded\n  HostKeyAlias {self.name}\n  IdentityFile {guarded}\n  {common}"
             f"Host tb-badkey\n  HostKeyAlias {self.name}\n  IdentityFile {unknown}\n  {common}"
             f"Host tb-badhost\n  HostKeyAlias other\n  IdentityFile {key}\n  {common}"
             "Host tb-refused\n  HostName 127.0.0.1\n  Port 1\n"

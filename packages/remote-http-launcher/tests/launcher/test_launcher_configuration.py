@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from remote_http_launcher.client_state import client_state, extra_ports, reachable_interface
-from remote_http_launcher.configuration import Configuration, Handshake
+from remote_http_launcher.configuration import Configuration, Handshake, split_words
 from remote_http_launcher.configuration_file import read_configuration
 from remote_http_launcher.handshake_url import handshake_url
 from remote_http_launcher.launch_errors import ConfigurationError, ReuseRefused
@@ -201,3 +204,16 @@ def test_process_is_the_same_only_if_nothing_contradicts():
     assert same_process(identity, state, "k")
     for name, value in (("key", "other"), ("key", ""), ("pid", 8), ("start_time", 6), ("boot_id", "c")):
         assert not same_process({**identity, name: value}, state, "k")
+
+
+@given(st.text(alphabet=st.sampled_from("ab '\"\\#$\t\n\u00a0\u2028~-=|;&<>"), max_size=12))
+def test_words_are_those_of_a_shell(text):
+    try:
+        expected: list[str] | None = shlex.split(text)
+    except ValueError:
+        expected = None
+    try:
+        found: list[str] | None = split_words(text)
+    except ValueError:
+        found = None
+    assert found == expected

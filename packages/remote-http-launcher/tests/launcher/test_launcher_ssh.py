@@ -174,15 +174,19 @@ def test_tunnel_that_the_host_forbids_says_so(ssh_host):
         file.write("AllowTcpForwarding no\n")
     ssh_host.stop()
     ssh_host.start()
-    # sshd refuses the channel, not the listening; so the service does not answer through it
-    with pytest.raises(LauncherError):
+    with pytest.raises(TunnelFailed, match="administratively prohibited"):
         run(ssh_host.config(tunnel=True))
+    assert list_tunnels() == []
+
+
+def test_tunnel_that_does_not_come_up_says_what_ssh_said(ssh_host):
     ssh = ssh_host.world.programs / "ssh"
     ssh.write_text(
-        ssh.read_text().replace("exec", 'case "$*" in *" -N -o Exit"*) echo no >&2; exit 1;; esac; exec')
+        ssh.read_text().replace("exec", 'case "$*" in *" -N -o Exit"*) echo no way >&2; exit 1;; esac; exec')
     )
-    with pytest.raises(TunnelFailed, match="no"):
+    with pytest.raises(TunnelFailed, match="no way"):
         run(ssh_host.config(tunnel=True))
+    assert list_tunnels() == []
 
 
 # ---- hosts with other installations
@@ -196,15 +200,9 @@ def _without_helpers(ssh_host, python: bool = True) -> None:
             (ssh_host.bin / name).symlink_to(shutil.which(name))
     path = f"{ssh_host.world.programs}:{ssh_host.bin}" + (":/usr/bin:/bin" if python else "")
     config = ssh_host.folder / "sshd_config"
-    lines = [
-        f"{line} PATH={path}" if line.startswith("SetEnv") else line
-        for line in config.read_text().splitlines()
-    ]
-    text = "\n".join(
-        " ".join(w for w in line.split() if not w.startswith("PATH=") or w == f"PATH={path}")
-        for line in lines
-    )
-    config.write_text(text + "\n")
+    words = config.read_text().split(" ")
+    text = " ".join(f"PATH={path}" if word.startswith("PATH=") else word for word in words)
+    config.write_text(text)
     ssh_host.stop()
     ssh_host.start()
 
@@ -257,6 +255,24 @@ def test_helpers_of_another_version_are_named(ssh_host, script):
     helper.chmod(0o700)
     with pytest.raises(HelperTooOld, match="do not know"):
         run(ssh_host.config())
+
+
+@pytest.mark.parametrize("tunnel", [False, True])
+def test_guarded_key_can_launch_and_reuse_and_nothing_else(ssh_host, tunnel):
+    pytest.importorskip("remote_http_launcher.guard.command")
+    command = "hashserver --status-file {status_file} --host 127.0.0.1 --timeout 30 {workdir} --writable"
+    config = ssh_host.config(ssh_hostname="tb-guarded", command=command, tunnel=tunnel)
+    first = run(config)
+    (ssh_host.world.client / "svc.json").unlink()
+    assert run(config) == first
+    with pytest.raises(LauncherError):
+        run({**config, "key": "other", "workdir": "/tmp/elsewhere"})
+    assert not Path("/tmp/elsewhere").exists()
+    done = subprocess.run(
+        ["ssh", "tb-guarded", "touch", str(ssh_host.home / "hit")], capture_output=True, timeout=20
+    )
+    assert done.returncode == 1
+    assert not (ssh_host.home / "hit").exists()
 
 
 # ---- what goes wrong

@@ -14,7 +14,8 @@ NAME = "rhl-cache-conda"
 HELP = """\
 usage: rhl-cache-conda
 
-Find out how conda is activated on this machine and which environments there are; keep it for rhl-launch-service.
+Find out how conda is activated on this machine and which environments there are;
+keep that for rhl-launch-service.
 
 examples:
   rhl-cache-conda

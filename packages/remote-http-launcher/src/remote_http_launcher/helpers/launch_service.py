@@ -18,7 +18,8 @@ NAME = "rhl-launch-service"
 HELP = """\
 usage: rhl-launch-service --key KEY --workdir DIR [options] -- PROGRAM ARG...
 
-Start a service on this machine, unless the one of this key lives. Without --wait: silent, ends once it is started.
+Start a service on this machine, unless the one of this key lives.
+Without --wait nothing is printed, and the end comes once it is started.
 
   --key KEY                name of the service: letters, digits, . _ -
   --workdir DIR            its directory, absolute; made if missing
@@ -31,10 +32,10 @@ Start a service on this machine, unless the one of this key lives. Without --wai
   --replace PID:START      first stop this process of the key, if it is still the one
 
 examples:
-  rhl-launch-service --key h --workdir ~/b -- hashserver --status-file ~/.remote-http-launcher/server/h.json ~/b
+  rhl-launch-service --key b --workdir ~/b -- hashserver ~/b
       start it
-  rhl-launch-service --key h --workdir ~/b --wait 60 -- hashserver ~/b --status-file \
-      ~/.remote-http-launcher/server/h.json
+  rhl-launch-service --key b --workdir ~/b --wait 60 -- hashserver ~/b --status-file \\
+          ~/.remote-http-launcher/server/b.json
       start it, and wait until it runs
 
 exit codes:
