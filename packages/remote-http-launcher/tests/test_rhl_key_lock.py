@@ -144,13 +144,34 @@ def test_lease_of_a_recycled_pid_is_replaced():
             assert lock.holder()["pid"] == os.getpid()
 
 
-def test_lease_that_was_replaced_meanwhile_is_put_back():
+@pytest.mark.parametrize("has_flock", [True, False], ids=["flock", "no flock"])
+def test_lease_that_came_in_the_place_of_a_dead_one_stays(has_flock: bool):
     lock = KeyLock("k")
     path = server_folder() / "k.lock"
-    path.write_text('{"nonce": "newer"}')
-    assert not lock._remove_dead({"nonce": "older"})
-    assert json.loads(path.read_text()) == {"nonce": "newer"}
+    living = json.dumps({"schema": 1, **identity_of(os.getpid()), "nonce": "newer"})
+    path.write_text(living)  # the dead one that was seen before has gone meanwhile
+    assert not lock._remove_dead(has_flock)
+    assert path.read_text() == living
     assert os.listdir(server_folder()) == ["k.lock"]
+
+
+def test_without_flock_one_process_at_a_time_judges_a_lease(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fcntl, "flock", _no_locks)
+    dead = json.dumps({"schema": 1, **identity_of(os.getpid()), "nonce": "n", "start_time": 1})
+    (server_folder() / "k.lock").write_text(dead)
+    (server_folder() / "k.lock.breaking").write_text("{}")
+    with pytest.raises(KeyBusy, match="it is dead") as caught:
+        KeyLock("k", timeout_s=0.05).acquire()
+    assert "k.lock.breaking" in str(caught.value.hint)
+    assert (server_folder() / "k.lock").read_text() == dead
+    (server_folder() / "k.lock.breaking").unlink()
+    with KeyLock("k", timeout_s=0.05) as lock:
+        assert lock.holder()["pid"] == os.getpid()
+    assert sorted(os.listdir(server_folder())) == ["k.guard"]
+
+
+def _no_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_file_system_without_hard_links_will_do(monkeypatch: pytest.MonkeyPatch):

@@ -132,6 +132,11 @@ def test_signal_to_a_process_of_another_user_is_denied(path: str, monkeypatch: p
         assert stop_processes([(state_of(process), path)], grace_s=0.1) == ["permission denied"]
 
 
+def test_without_start_time_and_state_file_nothing_is_certain():
+    with service_process() as process:
+        assert liveness({**state_of(process), "start_time": None}, "") == "unknown"
+
+
 def test_without_proc_only_a_missing_process_is_certain(path: str, monkeypatch: pytest.MonkeyPatch):
     with service_process() as process:
         state = state_of(process)

@@ -7,8 +7,9 @@ Two files beside the state, never removed by anybody but as said here:
 - `KEY.lock`, the lease: a JSON object that says who holds the key. It comes into being whole, by a hard link, which
   is atomic on network file systems too. The holder removes it.
 
-A lease of a dead process of this machine is replaced by whoever has the guard. One that cannot be judged (another
-machine, another container) is waited for and never broken: the error names its host.
+A lease of a dead process of this machine is replaced by whoever has the guard; where the file system has no flock, by
+whoever has made `KEY.lock.breaking`, so that nobody removes a lease that has just come in the dead one's place. One
+that cannot be judged (another machine, another container) is waited for and never broken: the error names its host.
 
 Invariant: at most one process holds a key.
 """
@@ -107,6 +108,7 @@ class KeyLock:
         path = os.path.join(self.directory, self.key + ".guard")
         guard = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         taken = False
+        has_flock = True
         try:
             try:
                 fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,7 +117,8 @@ class KeyLock:
                     if exc.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
                         return False
                     raise
-            taken = self._take_lease()
+                has_flock = False
+            taken = self._take_lease(has_flock)
             return taken
         finally:
             if taken:
@@ -123,35 +126,33 @@ class KeyLock:
             else:
                 os.close(guard)
 
-    def _take_lease(self) -> bool:
+    def _take_lease(self, has_flock: bool) -> bool:
         held_by = self.holder()
-        if held_by is not None and not (
-            held_by and liveness(held_by, "") == "dead" and self._remove_dead(held_by)
-        ):
+        if held_by is not None and not self._remove_dead(has_flock):
             return False
-        nonce = os.urandom(16).hex()
-        lease = {"schema": SCHEMA, **identity_of(os.getpid()), "nonce": nonce}
-        if not _create(self.lease_path, (dumps(lease, sort_keys=True) + "\n").encode("ascii"), nonce):
+        nonce, lease = _new_lease()
+        if not _create(self.lease_path, lease, nonce):
             return False
         self._nonce = nonce
         return True
 
-    def _remove_dead(self, lease: dict[str, Any]) -> bool:
-        """Remove exactly this lease; without flock another process may have replaced it since it was read."""
-        aside = f"{self.lease_path}.{os.urandom(8).hex()}.dead"
+    def _remove_dead(self, has_flock: bool) -> bool:
+        """Remove the lease if its process is dead, as the only process that may; return whether it is gone.
+
+        Nobody can put another lease in the place of one that is there, so what is judged is what is removed.
+        """
+        breaking = f"{self.lease_path}.breaking"
+        nonce, content = _new_lease()
+        if not has_flock and not _create(breaking, content, nonce):
+            return False
         try:
-            os.rename(self.lease_path, aside)
-        except FileNotFoundError:
-            return True
-        try:
-            if read_state(aside).get("nonce") == lease.get("nonce"):
+            lease = self.holder()
+            if lease is None:
                 return True
-            os.link(aside, self.lease_path)  # a living one: put it back
-            return False
-        except (StateMissing, FileExistsError):
-            return False
+            return bool(lease) and liveness(lease, "") == "dead" and remove_state(self.lease_path)
         finally:
-            remove_state(aside)
+            if not has_flock:
+                remove_state(breaking)
 
     def _busy(self) -> KeyBusy:
         holder = self.holder() or {}
@@ -161,6 +162,8 @@ class KeyLock:
         hint = f"wait for {who}"
         if alive == "unknown" and holder:
             hint = f"look on {host} for process {holder.get('pid')}; if it is gone, rm {self.lease_path}"
+        elif alive == "dead":
+            hint = f"rm {self.lease_path}.breaking, which an interrupted process has left"
         return KeyBusy(
             f"{who} holds the lock of {self.key!r} ({self.lease_path}, waited {self.timeout_s:g} s); "
             + ("whether it lives cannot be told from here" if alive == "unknown" else f"it is {alive}"),
@@ -169,6 +172,13 @@ class KeyLock:
             key=self.key,
             holder=holder,
         )
+
+
+def _new_lease() -> tuple[str, bytes]:
+    """Return a nonce, and the content of a lease of this process with it."""
+    nonce = os.urandom(16).hex()
+    lease = {"schema": SCHEMA, **identity_of(os.getpid()), "nonce": nonce}
+    return nonce, (dumps(lease, sort_keys=True) + "\n").encode("ascii")
 
 
 def _create(path: str, content: bytes, nonce: str) -> bool:

@@ -191,7 +191,7 @@ def _liveness_without_proc(pid: int) -> Liveness:
 def _named_by_command(pid: int, status_path: str) -> Liveness:
     """Tell whether the command line names the state file, in whatever spelling, also inside a shell's command."""
     content = _bytes(f"/proc/{pid}/cmdline")
-    if not content:
+    if not content or not status_path:
         return "unknown"  # between two programs, or not shown to this user
     wanted = {os.path.abspath(status_path), os.path.realpath(status_path)}
     for argument in content.split(b"\0"):
