@@ -12,22 +12,22 @@ last lines of its log.
 from __future__ import annotations
 
 import os
-import signal
 import time
 
+from .child import quoted_words, start_child
 from .directories import log_path, make_private_directory, server_directory
 from .errors import LauncherError, StateMalformed, StateMissing
 from .key_lock import KeyLock
 from .launch_errors import LaunchRefused, ServiceElsewhere
 from .processes import identity_of, liveness
 from .state_files import SCHEMA, read_state, remove_state, write_state
-from .stopping_start import end_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .child import Child
     from .launch_request import LaunchRequest
 
 __all__ = ("LaunchOutcome", "launch", "process_label", "wait_for_start")
@@ -41,11 +41,11 @@ _started: list[
 
 
 class LaunchOutcome:
-    """started: whether this call started it. state: what is recorded. process: the Popen object, None if not ours."""
+    """started: whether this call started it. state: what is recorded. process: None if not ours."""
 
     __slots__ = ("process", "started", "state")
 
-    def __init__(self, state: dict[str, Any], *, started: bool, process: Any = None) -> None:
+    def __init__(self, state: dict[str, Any], *, started: bool, process: Child | None = None) -> None:
         self.state = state
         self.started = started
         self.process = process
@@ -137,6 +137,8 @@ def _kept(found: dict[str, Any], request: LaunchRequest, replace: str | None) ->
             key=request.key,
         )
     if alive == "alive" and replace is not None and replace == process_label(found):
+        from .stopping_start import end_start
+
         if not end_start(found, request.state_path):
             raise LauncherError(
                 f"process {found.get('pid')} of {request.key!r} does not serve and could not be stopped",
@@ -149,9 +151,6 @@ def _kept(found: dict[str, Any], request: LaunchRequest, replace: str | None) ->
 
 
 def _start(request: LaunchRequest) -> LaunchOutcome:
-    import shlex
-    import subprocess
-
     log_file = log_path(request.key)
     if os.path.exists(log_file):
         os.replace(log_file, log_path(request.key, previous=True))
@@ -172,10 +171,11 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
         state: dict[str, Any] = {
             "workdir": request.given_workdir,
             "log": log_file,
-            "command": shlex.join(request.words),
+            "command": quoted_words(request.words),
             "uid": os.getuid(),
         }
         try:
+<<<<<<< HEAD
             process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
@@ -185,6 +185,9 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
                 start_new_session=True,
                 close_fds=True,
             )
+=======
+            process = start_child(words, request.workdir, log)
+>>>>>>> rhl-launcher
         except OSError as exc:
             message = f"{words[0]} cannot be started: {exc.strerror or exc}"
             error = {
@@ -195,14 +198,12 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
                 request.state_path, {**state, "status": "failed", **_additions(request), "error": error}
             )
             raise LaunchRefused(message, hint=error["hint"], key=request.key) from exc
-        _started.append(process)
         try:
             state.update(pid=process.pid, status="starting", **_additions(request))
             state.update(identity_of(process.pid), schema=SCHEMA, auth=request.auth)
             write_state(request.state_path, state)
         except BaseException:
             process.kill()
-            process.wait()
             raise
     finally:
         os.close(log)
@@ -241,6 +242,8 @@ def _has_ended(outcome: LaunchOutcome, path: str) -> str | None:
         if code is None:
             return None
         if code < 0:
+            import signal
+
             try:
                 return f", by {signal.Signals(-code).name}"
             except ValueError:
@@ -258,6 +261,8 @@ def _fail(
     *,
     hint: object = None,
 ) -> dict[str, Any]:
+    from .stopping_start import end_start
+
     end_start(state, request.state_path)
     if outcome.process is not None:
         outcome.process.poll()

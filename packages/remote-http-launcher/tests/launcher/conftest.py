@@ -92,6 +92,7 @@ class World:
         self.programs = programs
         self.server = home / ".remote-http-launcher" / "server"
         self.client = home / ".remote-http-launcher" / "client"
+        self.server_folders = [self.server]  # of all hosts
 
     def config(self, mode: str = "ok", key: str = "svc", **more: Any) -> dict[str, Any]:
         return {
@@ -130,7 +131,7 @@ class World:
         for tunnel in list_tunnels():
             close_tunnel(tunnel["key"])
         groups = set(self.starts())
-        for path in self.server.glob("*.json"):
+        for path in (path for folder in self.server_folders for path in folder.glob("*.json")):
             with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
                 state = json.loads(path.read_text())
                 if str(path) in Path(f"/proc/{state['pid']}/cmdline").read_text(errors="replace"):
@@ -287,6 +288,7 @@ def ssh_host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     host = SshHost(folder, world, port)
+    world.server_folders.append(host.server)
     host.prepare(f"{world.programs}:{host.bin}:{Path(sys.executable).parent}:/usr/bin:/bin")
     wrapper = world.programs / "ssh"
     wrapper.write_text(

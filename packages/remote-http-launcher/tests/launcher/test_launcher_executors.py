@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
 import signal
 import sys
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from remote_http_launcher.child import quoted_words, start_child
 from remote_http_launcher.executors import Answer, LocalExecutor, helper_module
 from remote_http_launcher.launch_errors import ConfigurationError, HelperFailed, LaunchRefused
 from remote_http_launcher.launch_request import known_programs
@@ -181,3 +186,29 @@ def test_interpreter_of_the_helpers_needs_no_site_packages(world):
 
     assert subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False, timeout=30).returncode == 0
     assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
+
+
+@given(st.lists(st.text(max_size=6), min_size=1, max_size=4))
+def test_words_are_quoted_as_shlex_does(words):
+    assert quoted_words(words) == shlex.join(words)
+
+
+@pytest.mark.parametrize("has_posix_spawn", [True, False])
+def test_child_leads_a_session_reads_nothing_and_has_its_signals_back(tmp_path, monkeypatch, has_posix_spawn):
+    monkeypatch.chdir(tmp_path)
+    if not has_posix_spawn:
+        monkeypatch.setattr(os, "posix_spawnp", _not_implemented)
+    code = "import os, sys; print(os.getsid(0) == os.getpid(), repr(sys.stdin.read()), os.getcwd()); "
+    code += "print([l for l in open('/proc/self/status') if l.startswith('SigIgn')], file=sys.stderr); sys.exit(3)"
+    with open(tmp_path / "log", "wb") as log:
+        child = start_child([sys.executable, "-S", "-c", code], str(tmp_path), log.fileno())
+    while child.poll() is None:
+        os.sched_yield()
+    assert child.poll() == 3
+    text = (tmp_path / "log").read_text()
+    assert f"True '' {tmp_path}" in text
+    child.kill()
+
+
+def _not_implemented(*rest, **more):
+    raise NotImplementedError

@@ -125,7 +125,9 @@ def test_twenty_threads_of_one_client_get_one_server(world):
 
 @pytest.mark.provokes("StartFailed")
 @pytest.mark.invariant("I-197")
-@pytest.mark.parametrize("mode", ["crash", "crash-late", "crash-stubborn"])
+@pytest.mark.parametrize(
+    "mode", ["crash", "crash-late", pytest.param("crash-stubborn", marks=pytest.mark.slow)]
+)
 def test_service_that_ends_at_its_start_leaves_cause_log_and_no_process(world, mode):
     with pytest.raises(StartFailed, match="with exit code 1") as caught:
         run(world.config(mode))

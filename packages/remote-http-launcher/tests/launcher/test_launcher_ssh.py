@@ -168,6 +168,7 @@ def test_unrelated_process_with_the_pid_of_a_tunnel_is_not_signalled(ssh_host):
         unrelated.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.provokes("TunnelFailed")
 def test_tunnel_that_the_host_forbids_says_so(ssh_host):
     with open(ssh_host.folder / "sshd_config", "a") as file:
