@@ -175,19 +175,7 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
             "uid": os.getuid(),
         }
         try:
-<<<<<<< HEAD
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=request.workdir if directory is None else None,
-                start_new_session=True,
-                close_fds=True,
-            )
-=======
-            process = start_child(words, request.workdir, log)
->>>>>>> rhl-launcher
+            process = start_child(words, request.workdir if directory is None else ".", log)
         except OSError as exc:
             message = f"{words[0]} cannot be started: {exc.strerror or exc}"
             error = {
