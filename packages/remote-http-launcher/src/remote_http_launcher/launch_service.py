@@ -35,9 +35,6 @@ __all__ = ("LaunchOutcome", "launch", "process_label", "wait_for_start")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.004, 0.1
 LOCK_TIMEOUT_S = 60.0
 TAIL_LINES, TAIL_BYTES = 20, 8192  # of the log, kept in a failed state
-_started: list[
-    Any
-] = []  # Popen objects of services: kept, for one that goes complains about a running process
 
 
 class LaunchOutcome:

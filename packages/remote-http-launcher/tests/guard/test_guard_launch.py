@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from remote_http_launcher import launch_service
 from remote_http_launcher.guard.dispatch import Call, decide, run_helper
 from remote_http_launcher.guard.policy import Policy
 
@@ -30,10 +30,11 @@ def service(host, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     yield host
-    while launch_service._started:
-        process = launch_service._started.pop()
-        process.kill()
-        process.wait()
+    for state in host.server.glob("*.json"):
+        pid = json.loads(state.read_text()).get("pid")
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _decided(host, text: str, policy: Policy) -> Call:
