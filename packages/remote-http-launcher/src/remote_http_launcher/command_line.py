@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from .configuration_file import read_configuration
+    from .errors import LauncherError
     from .launcher import dry_run_configuration, run_configuration
 
     overrides = {
@@ -51,7 +52,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(dry_run_configuration(config))
     else:
-        run_configuration(config, connection_dir=options.connection_dir)
+        try:
+            run_configuration(config, connection_dir=options.connection_dir)
+        except LauncherError as exc:  # the launch itself has told what failed
+            if exc.hint:
+                print(f"hint:  {exc.hint}", file=sys.stderr)
+            return 1
     return 0
 
 

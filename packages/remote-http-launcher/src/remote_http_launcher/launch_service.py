@@ -81,7 +81,10 @@ def wait_for_start(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Wait until the service runs or has failed, at most `wait_s`; return its state, `failed` if it did not come up."""
+    """Wait until the service runs or has failed, at most `wait_s`; return its state, `failed` if it did not come up.
+
+    A start of somebody else is only watched: it is not ended when the time is over or the wait is interrupted.
+    """
     state, path = outcome.state, request.state_path
     deadline = clock() + wait_s
     pause_s = FIRST_PAUSE_S
@@ -96,12 +99,17 @@ def wait_for_start(
                     request, state, f"The service ended before it was ready{ended}.", "ended", outcome
                 )
             if clock() >= deadline:
+                if not outcome.started:
+                    return state  # whoever started it decides how long that may take
                 cause = f"The service was not ready within {wait_s:g} s; it was stopped."
                 return _fail(request, state, cause, "timeout", outcome)
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.2, LONGEST_PAUSE_S)
     except KeyboardInterrupt:
-        _fail(request, state, "The start was interrupted; the service was stopped.", "interrupted", outcome)
+        if outcome.started:
+            _fail(
+                request, state, "The start was interrupted; the service was stopped.", "interrupted", outcome
+            )
         raise
     if state.get("status") == "failed":
         error = state.get("error")

@@ -16,6 +16,8 @@ import time
 from .configuration import Configuration
 from .connecting import PROBE_TIMEOUT_S, connect, handshake_port
 from .directories import (
+    BASE_VARIABLE,
+    DEFAULT_BASE,
     client_directory,
     log_path,
     make_private_directory,
@@ -25,6 +27,7 @@ from .directories import (
 from .errors import LauncherError, StateMalformed, StateMissing
 from .handshake import probe
 from .handshake_url import handshake_url
+from .key_lock import KeyLock
 from .launch_errors import (
     ConfigurationError,
     ServiceElsewhere,
@@ -32,6 +35,7 @@ from .launch_errors import (
     StartInterrupted,
     StartTimedOut,
 )
+from .processes import liveness
 from .progress import NoProgress, Progress
 from .reuse import check_reuse, same_process
 from .state_files import read_state, remove_state, write_state
@@ -84,7 +88,7 @@ def run_configuration(
 
 
 def dry_run_configuration(checked: Configuration) -> str:
-    """Return the command that would run here, and leave a state that says `dry_run` and an empty log.
+    """Return the command that would run here; leave a state that says `dry_run` and an empty log, unless it runs.
 
     Raises ConfigurationError for a target that is another machine.
     """
@@ -94,21 +98,29 @@ def dry_run_configuration(checked: Configuration) -> str:
             hint="leave hostname out",
             field="hostname",
         )
-    command = checked.command("~/.remote-http-launcher/server/" + checked.key + ".json")
+    has_own_directory = bool(os.environ.get(BASE_VARIABLE))
+    path = server_state_path(checked.key)
+    command = checked.command(path if has_own_directory else f"{DEFAULT_BASE}/server/{checked.key}.json")
     make_private_directory(server_directory())
-    with open(os.open(log_path(checked.key), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"):
-        pass
-    state = {
-        "workdir": checked.workdir,
-        "log": log_path(checked.key),
-        "command": command,
-        "network_interface": checked.network_interface,
-        "parameters": checked.file_parameters,
-        "dry_run": True,
-    }
-    if checked.meta is not None:
-        state["meta"] = checked.meta
-    write_state(server_state_path(checked.key), state)
+    with KeyLock(checked.key):
+        try:
+            found = read_state(path)
+        except (StateMissing, StateMalformed):
+            found = {}
+        if found.get("status") in ("running", "starting") and liveness(found, path) != "dead":
+            return command  # a service runs: its state and its log are not for a rehearsal
+        os.close(os.open(log_path(checked.key), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        state = {
+            "workdir": checked.workdir,
+            "log": log_path(checked.key),
+            "command": command,
+            "network_interface": checked.network_interface,
+            "parameters": checked.file_parameters,
+            "dry_run": True,
+        }
+        if checked.meta is not None:
+            state["meta"] = checked.meta
+        write_state(path, state)
     return command
 
 
@@ -223,15 +235,18 @@ class _Launch:
         if found.status == "failed" and _error_of(found.state).get("kind") != "interrupted":
             raise self._start_failed(found.state, found.log)
         if found.status == "starting" and found.liveness == "alive":
-            raise StartTimedOut(
-                f"{self.config.key!r} was being started by another client and is not ready after "
-                f"{self.config.start_timeout_s:g} s; it was left alone",
-                hint="wait for it, or raise start_timeout",
-                host=self.config.hostname,
-                key=self.config.key,
-                log_tail=found.log,
-            )
+            raise self._too_slow(found.log)
         return found
+
+    def _too_slow(self, log: str) -> StartTimedOut:
+        return StartTimedOut(
+            f"{self.config.key!r} was being started by another client and is not ready after "
+            f"{self.config.start_timeout_s:g} s; it was left alone",
+            hint="wait for it, or raise start_timeout",
+            host=self.config.hostname,
+            key=self.config.key,
+            log_tail=log,
+        )
 
     def _validate(self, target: Target, facts: Facts) -> str | None:
         """Return None if the running process serves as it should, else its label, to be replaced."""
@@ -296,6 +311,8 @@ class _Launch:
                     for difference in check_reuse(config, state):
                         self.progress.warn(difference)
                 return state, token
+            if state.get("status") == "starting":
+                raise self._too_slow("")
             error = self._start_failed(state, "")
             self.progress.detail(error.log_tail)
             is_conda = CONDA_NOT_INITIALISED in error.log_tail and setup.get("conda_source", "") is None

@@ -123,6 +123,7 @@ def _fitting(config: Configuration, state: Mapping[str, Any]) -> ClientState | N
     except StopIteration:
         return None
     same = [forward.as_list() for forward in wanted.forwards] == forwards
+    same &= record.get("remote_pid") == state.get("pid")  # its monitor watches that one
     return wanted if same and record.get("ssh_host") == config.ssh_hostname else None
 
 

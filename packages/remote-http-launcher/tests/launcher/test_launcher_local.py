@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from remote_http_launcher import run
 from remote_http_launcher.command_line import main
+from remote_http_launcher.executors import LocalExecutor
 from remote_http_launcher.launch_errors import (
     LaunchRefused,
     ReuseRefused,
@@ -512,3 +513,49 @@ def test_waiting_is_measured_on_the_machine_of_the_service_alone(world, monkeypa
     monkeypatch.setattr(time, "time", lambda: 0.0)
     run(world.config("slow"))
     assert world.state()["status"] == "running"
+
+
+def test_dry_run_leaves_the_state_of_a_running_service_alone(world):
+    run(world.config())
+    before = world.state()
+    assert dry_run_configuration(world.checked()).startswith("svc-test --mode ok")
+    assert world.state() == before
+
+
+def test_dry_run_names_the_status_file_below_the_directory_of_the_variable(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("REMOTE_HTTP_LAUNCHER_DIR", str(tmp_path / "d"))
+    assert dry_run_configuration(world.checked()).endswith(f" {tmp_path}/d/server/svc.json")
+
+
+def test_client_with_less_patience_does_not_end_the_start_of_another(world):
+    answers: list[dict[str, object]] = []
+    first = threading.Thread(target=lambda: answers.append(run(world.config("slow"))))
+    first.start()
+    world.wait_until(lambda: (world.server / "svc.json").exists())
+    with pytest.raises(StartTimedOut, match="left alone"):
+        run(world.config("slow", start_timeout=0.1))
+    words = [
+        "--key",
+        "svc",
+        "--workdir",
+        str(world.home / "work"),
+        "--wait",
+        "0.1",
+        "--",
+        "svc-test",
+        "--mode",
+        "slow",
+    ]
+    assert LocalExecutor().call("rhl-launch-service", words).exit_code == 1
+    first.join()
+    assert len(answers) == 1
+    assert world.running() == world.starts()
+
+
+def test_command_line_tells_a_failure_once(world, tmp_path, capsys):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(world.config("crash")))
+    assert main([str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("did not start") == 1
+    assert said.rstrip().endswith("hint:  rhl-logs svc")
