@@ -1,0 +1,128 @@
+"""Run a helper on the target: on this machine, or over SSH (see ssh.py).
+
+An executor knows no meaning of helpers: it carries words there and an answer back. Invariant: no helper outlives the
+call without its owner knowing; a call has a deadline; a helper reads nothing but what it is given.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .launch_errors import HelperFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+else:
+    Protocol = object
+
+__all__ = ("Answer", "Executor", "LocalExecutor", "helper_module", "own_process")
+
+TIMEOUT_S = 60.0
+INTERRUPT_S = 30.0  # a helper that is told to give up stops the service it waited for
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from importlib import import_module; "
+    "sys.exit(import_module(sys.argv.pop(1)).main(sys.argv[1:]))"
+)
+
+
+class Answer:
+    """How a helper ended, and what it said."""
+
+    __slots__ = ("exit_code", "stderr", "stdout")
+
+    def __init__(self, exit_code: int, stdout: bytes, stderr: bytes) -> None:
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr.decode("utf-8", "replace")
+
+    def __repr__(self) -> str:
+        return f"Answer({self.exit_code}, {len(self.stdout)} bytes, {self.stderr!r:.200})"
+
+
+class Executor(Protocol):
+    """Where helpers run. host: the SSH host, None for this machine. name: for messages."""
+
+    host: str | None
+    name: str
+
+    def call(
+        self, helper: str, arguments: Sequence[str], stdin: bytes = b"", timeout_s: float = TIMEOUT_S
+    ) -> Answer:
+        """Run the helper, and return its answer. Raises LauncherError when it could not be run or took too long."""
+        ...
+
+
+class LocalExecutor:
+    """Runs helpers of this installation, each in a process of its own.
+
+    Of its own, so that a service is nobody's child: it outlives its client and is not waited for by it.
+    """
+
+    host: str | None = None
+    name = "LocalExecutor"
+
+    def call(
+        self, helper: str, arguments: Sequence[str], stdin: bytes = b"", timeout_s: float = TIMEOUT_S
+    ) -> Answer:
+        """Run the helper, and return its answer. Raises HelperFailed when it takes too long."""
+        import subprocess
+
+        words = own_process(helper_module(helper), arguments)
+        with subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # an interrupt is for the client, who tells the helper
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                _give_up(process)
+                raise HelperFailed(
+                    f"{helper} did not end within {timeout_s:g} s", hint=f"{helper} --help", exit_code=-1
+                ) from None
+            except BaseException:
+                _give_up(process)
+                raise
+        return Answer(process.returncode, stdout, stderr)
+
+
+def own_process(module: str, arguments: Sequence[str]) -> list[str]:
+    """Return the words that run `main` of a module of this package in a new interpreter, which starts in 20 ms."""
+    source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sys.executable, "-I", "-S", "-c", _START, source, module, *arguments]
+
+
+def helper_module(helper: str) -> str:
+    """Return the module of the command. Raises HelperFailed for a name that is none."""
+    name = helper.removeprefix("rhl-")
+    if name == helper or not name.replace("-", "").isalpha():
+        raise HelperFailed(f"{helper!r} is no helper", hint="the helpers are rhl-*", exit_code=127)
+    return f"{__package__}.helpers.{name.replace('-', '_')}"
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, with the programs beside this interpreter as the last choice."""
+    found = dict(os.environ)
+    beside = os.path.dirname(sys.executable)
+    path = found.get("PATH", os.defpath)
+    if beside and beside not in path.split(os.pathsep):
+        found["PATH"] = f"{path}{os.pathsep}{beside}"
+    return found
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Have the helper end, and with it what it waits for."""
+    import subprocess
+
+    process.terminate()
+    try:
+        process.communicate(timeout=INTERRUPT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()

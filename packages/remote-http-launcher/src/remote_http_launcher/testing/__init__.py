@@ -1,0 +1,1 @@
+"""For tests of what builds on the launcher."""
