@@ -31,7 +31,7 @@ __all__ = (
 
 SHELL_TIMEOUT_S = 60.0  # one run of a login shell with conda, on a slow shared file system
 MAX_CACHE_BYTES = 4 * 1024 * 1024
-_BLOCK = re.compile(r"# >>> conda initialize >>>(.*?)# <<< conda initialize <<<", re.DOTALL)
+_BLOCK = re.compile(r"# >{3} conda initialize >{3}(.*?)# <{3} conda initialize <{3}", re.DOTALL)
 _SOURCE = re.compile(r"""["']([^"'\n]+/etc/profile\.d/conda\.sh)["']""")
 
 
