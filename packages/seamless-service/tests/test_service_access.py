@@ -56,6 +56,19 @@ def test_auth_none_opens_another_address_and_logs_it(tmp_path):
     assert "--auth none" in access.note
 
 
+def test_a_launcher_of_ours_may_open_another_address_in_its_state(tmp_path):
+    access = decide_access(ServiceOptions(host="0.0.0.0"), _status(tmp_path, {**OURS, "auth": "none"}), {})
+
+    assert access.token is None
+    assert "auth: none of the launcher" in access.note
+
+
+def test_the_command_line_wins_over_the_launchers_state(tmp_path):
+    status = _status(tmp_path, {**OURS, "auth": "none"}, TOKEN)
+
+    assert decide_access(ServiceOptions(auth="token"), status, {}).token == TOKEN.encode()
+
+
 def test_a_launcher_that_knows_no_tokens_gets_an_open_service_and_a_line_in_the_log(tmp_path):
     access = decide_access(ServiceOptions(host="0.0.0.0"), _status(tmp_path, OLDER), {})
 

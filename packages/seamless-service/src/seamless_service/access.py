@@ -7,7 +7,8 @@
 | none | another | nobody, or a launcher of ours | refused to start; `--auth none` opens it |
 | none | another | a launcher without tokens (no `schema` in its state) | `SEAMLESS_AUTH` decides; unset: open, logged |
 
-`--auth token` and `--auth group` demand a token file, `--auth none` ignores one.
+`--auth token` and `--auth group` demand a token file, `--auth none` ignores one. A launcher of ours may say the same in
+its state (`auth`), for a service that is started without `--auth`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ def decide_access(options: ServiceOptions, status: StatusFile, environ: Mapping[
     state = status.state
     auth: str | None = options.auth
     source = f"--auth {auth}"
+    if auth is None and "schema" in state and state.get("auth") in _MODES:
+        auth = state["auth"]
+        source = f"auth: {auth} of the launcher"
     if auth is None and state and "schema" not in state:
         auth = environ.get(AUTH_VARIABLE, "").strip().lower() or "none"
         source = f"{AUTH_VARIABLE}={auth}" if environ.get(AUTH_VARIABLE) else "its default"
@@ -75,8 +79,7 @@ def decide_access(options: ServiceOptions, status: StatusFile, environ: Mapping[
         return Access(note=note)
     path = Path(options.token_file) if options.token_file is not None else status.token_path
     if path is not None and (options.token_file is not None or auth is not None or path.exists()):
-        shared = auth == "group" or (auth is None and state.get("auth") == "group")
-        return Access(token=_read_token(path, may_be_shared=shared))
+        return Access(token=_read_token(path, may_be_shared=auth == "group"))
     if auth is not None:
         raise StartFailed(
             f"{source} was asked for, and there is no token file.", hint="name one with --token-file"
