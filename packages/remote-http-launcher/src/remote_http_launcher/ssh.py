@@ -22,6 +22,11 @@ __all__ = ("SshExecutor",)
 CALLS_AT_ONCE = 8
 PATH_PREFIX = "PATH=$HOME/miniforge3/bin:$HOME/miniconda3/bin:$PATH"
 _SSH_FAILED = 255
+_UNKNOWN_TO_GUARD = (
+    "not in whitelist",
+    "unknown helper",
+    "has not got",
+)  # any other refusal is of its policy
 _slots: dict[str, threading.BoundedSemaphore] = {}
 _slots_lock = threading.Lock()
 
@@ -96,7 +101,8 @@ class SshExecutor:
     def _check_age(self, helper: str, answer: Answer) -> None:
         """Raise HelperTooOld where a guard or a helper of another version does not know what it is asked."""
         said = answer.stderr
-        unknown = (answer.exit_code == 1 and said.startswith("rhl-guard:") and helper in said) or (
+        is_refused = answer.exit_code == 1 and said.startswith("rhl-guard:") and helper in said
+        unknown = (is_refused and any(words in said for words in _UNKNOWN_TO_GUARD)) or (
             answer.exit_code == 2 and ("unrecognized arguments" in said or "unknown option" in said)
         )
         if unknown:

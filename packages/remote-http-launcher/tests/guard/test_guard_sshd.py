@@ -193,7 +193,8 @@ def test_tunnels_lead_only_to_the_ports_of_the_line(server: Server, listening: i
 @pytest.mark.timeout(120)
 @pytest.mark.invariant("I-219")
 def test_launcher_starts_reuses_and_stops_a_service_through_the_guard(server: Server, monkeypatch, tmp_path):
-    run = pytest.importorskip("remote_http_launcher.launcher").run
+    from remote_http_launcher.launcher import run
+
     programs = tmp_path / "client"
     programs.mkdir()
     (programs / "ssh").write_text(f'#!/bin/sh\nexec {SSH} -F {server.root}/ssh_config "$@"\n')

@@ -16,6 +16,7 @@ import pytest
 from remote_http_launcher import run
 from remote_http_launcher.bootstrap import archive
 from remote_http_launcher.errors import LauncherError
+from remote_http_launcher.executors import Answer
 from remote_http_launcher.launch_errors import StartFailed, TunnelFailed
 from remote_http_launcher.processes import liveness
 from remote_http_launcher.ssh import SshExecutor
@@ -260,7 +261,6 @@ def test_helpers_of_another_version_are_named(ssh_host, script):
 
 @pytest.mark.parametrize("tunnel", [False, True])
 def test_guarded_key_can_launch_and_reuse_and_nothing_else(ssh_host, tunnel):
-    pytest.importorskip("remote_http_launcher.guard.command")
     command = "hashserver --status-file {status_file} --host 127.0.0.1 --timeout 30 {workdir} --writable"
     config = ssh_host.config(ssh_hostname="tb-guarded", command=command, tunnel=tunnel)
     first = run(config)
@@ -402,3 +402,14 @@ def test_host_with_a_clock_that_is_five_minutes_off(ssh_host, tmp_path):
     with pytest.raises(StartFailed):
         run(ssh_host.config("crash", key="other"))
     assert len(ssh_host.world.starts()) == 2
+
+
+def test_a_refusal_by_policy_is_not_taken_for_an_old_helper():
+    said = b"rhl-guard: rejected: rhl-launch-service: path is outside configured --data-roots\n"
+
+    SshExecutor("host")._check_age("rhl-launch-service", Answer(1, b"", said))
+
+    with pytest.raises(HelperTooOld):
+        SshExecutor("host")._check_age(
+            "rhl-look", Answer(1, b"", b"rhl-guard: command not in whitelist: rhl-look\n")
+        )
