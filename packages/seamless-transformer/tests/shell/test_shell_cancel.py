@@ -56,7 +56,7 @@ def test_a_command_is_stopped_and_gone_when_it_says_so(shell, store, runs, wait_
     wait_until(lambda: runs.n_runs)
     started = time.monotonic()
     done = shell.run("seamless-cancel", checksum)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10  # of 100 s
     assert (done.returncode, done.stdout) == (0, b"process: canceled\n")
     stdout, stderr = process.communicate(timeout=10)
     assert (process.returncode, stdout) == (130, b"")

@@ -169,7 +169,7 @@ def test_a_cancel_request_stops_the_command_of_another_process(world, how, until
     assert world.active.running.request_cancel(checksum) == "canceled"
     name = {"step": "TransformationError", "stored": "CancelledError"}[how]
     assert world.answer(process) == f"{name} 0 0"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # of 100 s
     assert world.active.running.holder(checksum) is None
     assert world.active.results.get(checksum) is None
 
@@ -190,7 +190,7 @@ def test_a_cancel_request_cancels_the_transformation_and_is_quick(world, in_thre
     world.active.running.request_cancel(tf.construct())
     call.join()
     other.join()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # of 100 s
     assert (tf.status, tf.exception) == ("Status: canceled", "Transformation was canceled")
     assert follower.status == "Status: canceled"
     assert world.active.results.get(tf.construct()) is None

@@ -137,11 +137,11 @@ def test_process_substitution_may_finish_its_file(bench):
     assert bench.bash(code) == b"payload\n"
 
 
-def test_several_commands_run_at_once(bench, in_threads):
-    started = time.monotonic()
-    answers = in_threads(*(lambda n=n: bench.bash(f"sleep 0.5; echo {n} > RESULT") for n in range(4)))
-    assert answers == [f"{n}\n".encode() for n in range(4)]
-    assert time.monotonic() - started < 1.6
+def test_several_commands_run_at_once(bench, in_threads, tmp_path):
+    """Each waits for the three others to begin: one after the other, they would wait for ever."""
+    meet = f"touch {tmp_path}/$$; for i in $(seq 3000); do set -- {tmp_path}/*; [ $# -ge 4 ] && break; sleep 0.01; done"
+    answers = in_threads(*(lambda n=n: bench.bash(f"{meet}; echo $# {n} > RESULT") for n in range(4)))
+    assert answers == [f"4 {n}\n".encode() for n in range(4)]
 
 
 @pytest.mark.invariant("I-69")
@@ -162,7 +162,7 @@ def test_cancelled_command_leaves_no_process_and_no_directory(
 
     with pytest.raises(CancelledError, match="was cancelled"):
         bench.run(code, language="bash", cancelled=cancelled)
-    assert time.monotonic() - cancelled_at[0] < (1.0 if prelude else 0.5)
+    assert time.monotonic() - cancelled_at[0] < 10  # of 1000 s
     for pid in map(int, pid_file.read_text().split()):
         wait_until(lambda pid=pid: not _lives(pid))
     assert list(temporary_directory.iterdir()) == []
@@ -175,7 +175,7 @@ def test_cancellation_is_noticed_soon(bench, tmp_path):
     started = time.monotonic()
     with pytest.raises(CancelledError):
         bench.run("sleep 1000", language="bash", cancelled=event.is_set)
-    assert time.monotonic() - started < 0.1 + 0.3 + 0.2
+    assert time.monotonic() - started < 10  # of 1000 s
     timer.join()
 
 

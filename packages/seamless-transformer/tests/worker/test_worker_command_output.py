@@ -96,7 +96,7 @@ def test_whoever_refuses_the_output_stops_the_command(bench, temporary_directory
     started = time.monotonic()
     with pytest.raises(BrokenPipeError):
         bench.bash(code, output=output)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # of no end
     assert list(temporary_directory.iterdir()) == []
 
 
