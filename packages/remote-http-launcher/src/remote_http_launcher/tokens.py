@@ -1,4 +1,4 @@
-"""The token of a service: one word in `KEY.token` beside its state, mode 0600, and nowhere else; but see group_tokens.py.
+"""The token of a service: one word in `KEY.token` beside its state, mode 0600. A group shares it in group_tokens.py.
 
 It is never printed but by a helper that was asked for it; what helpers print of logs is passed through a Redactor.
 """
