@@ -1,17 +1,16 @@
 """Run helpers on another host, over OpenSSH and the user's own ssh configuration.
 
 Every call is one command for the host's shell: the PATH that finds a conda base, the helper, its quoted words. Nothing
-is asked for, stdin is closed, the connection is shared (ssh_master.py), at most `CALLS_AT_ONCE` run at once for a host.
+is asked for, stdin is closed, the connection is shared (ssh_master.py), and few run at once for a host (ssh_slots.py).
 A host without helpers gets them in one file (bootstrap.py), once.
 """
 
 from __future__ import annotations
 
-import threading
-
 from .executors import TIMEOUT_S, Answer
 from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, ssh_error
 from .ssh_master import ssh_master
+from .ssh_slots import slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ("SshExecutor",)
 
-CALLS_AT_ONCE = 8
 PATH_PREFIX = "PATH=$HOME/miniforge3/bin:$HOME/miniconda3/bin:$PATH"
 _SSH_FAILED = 255
 _UNKNOWN_TO_GUARD = (
@@ -27,8 +25,6 @@ _UNKNOWN_TO_GUARD = (
     "unknown helper",
     "has not got",
 )  # any other refusal is of its policy
-_slots: dict[str, threading.BoundedSemaphore] = {}
-_slots_lock = threading.Lock()
 
 
 class SshExecutor:
@@ -66,7 +62,7 @@ class SshExecutor:
         master = ssh_master(self._host)
         master.ensure()
         command = f"{PATH_PREFIX} {shlex.join(words)}"
-        with _slot(self._host):
+        with slot(master.slots_path, self._host):
             self.n_calls += 1
             try:
                 done = subprocess.run(
@@ -118,8 +114,3 @@ def _is_missing(answer: Answer, helper: str) -> bool:
     return answer.exit_code == 127 or (
         answer.exit_code != 0 and helper in said and ("command not found" in said or ": not found" in said)
     )
-
-
-def _slot(host: str) -> threading.BoundedSemaphore:
-    with _slots_lock:
-        return _slots.setdefault(host, threading.BoundedSemaphore(CALLS_AT_ONCE))

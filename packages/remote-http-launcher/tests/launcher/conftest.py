@@ -249,6 +249,20 @@ class SshHost:
             )
         self.world.wait_until(lambda: not connect_error("127.0.0.1", self.port))
 
+    def remove_helpers(self, *, python: bool = True) -> None:
+        """Leave the host without helpers, and without any Python if so wanted."""
+        if python:
+            (self.bin / "python3").symlink_to(sys.executable)
+        else:
+            for name in ("sh", "env"):
+                (self.bin / name).symlink_to(str(shutil.which(name)))
+        path = f"{self.world.programs}:{self.bin}" + (":/usr/bin:/bin" if python else "")
+        config = self.folder / "sshd_config"
+        words = config.read_text().split(" ")
+        config.write_text(" ".join(f"PATH={path}" if word.startswith("PATH=") else word for word in words))
+        self.stop()
+        self.start()
+
     def cut(self) -> None:
         """Cut every connection, as a network that goes away: sshd's sessions end, what they started does not."""
         for pid in self.sessions():
