@@ -7,7 +7,7 @@ A host without helpers gets them in one file (bootstrap.py), once.
 
 from __future__ import annotations
 
-from .executors import TIMEOUT_S, Answer
+from .executors import TIMEOUT_S, Answer, interruptible
 from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, ssh_error
 from .ssh_master import ssh_master
 from .ssh_slots import slot
@@ -64,22 +64,26 @@ class SshExecutor:
         command = f"{PATH_PREFIX} {shlex.join(words)}"
         with slot(master.slots_path, self._host):
             self.n_calls += 1
-            try:
-                done = subprocess.run(
-                    ["ssh", *master.options, "--", self._host, command],
-                    input=stdin or None,
-                    stdin=None if stdin else subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=timeout_s,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise SshConnectionCut(
-                    f"{words[0]} on {self._host!r} gave no answer within {timeout_s:g} s",
-                    hint=f"ssh {self._host} {words[0]} --help",
-                    host=self._host,
-                ) from None
-        answer = Answer(done.returncode, done.stdout, done.stderr)
+            with subprocess.Popen(
+                ["ssh", *master.options, "--", self._host, command],
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as process:
+                try:
+                    with interruptible(process):
+                        stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise SshConnectionCut(
+                        f"{words[0]} on {self._host!r} gave no answer within {timeout_s:g} s",
+                        hint=f"ssh {self._host} {words[0]} --help",
+                        host=self._host,
+                    ) from None
+                except BaseException:
+                    process.kill()
+                    raise
+        answer = Answer(process.returncode, stdout, stderr)
         if answer.exit_code == _SSH_FAILED:
             if not answer.stderr.strip():  # the shared connection was there, and went away without a word
                 answer.stderr = "connection closed"
