@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 
 from .errors import ConfigurationFileInvalid
-from .yaml_nodes import MappingNode, read_yaml
+from .places import Place
+from .yaml_nodes import MappingNode
+from .yaml_reader import file_exists, read_yaml
 
 __all__ = ("cluster_file_names", "read_cluster_files")
 
 
 def cluster_file_names() -> list[str]:
-    """Return `~/.seamless/clusters.yaml` and `~/.seamless/clusters/*.yaml`, sorted, as far as they exist."""
+    """Return `~/.seamless/clusters.yaml` and `~/.seamless/clusters/*.yaml`, sorted, as far as they exist.
+
+    Raises ConfigurationFileInvalid for what is there and cannot be read.
+    """
     base = os.path.join(os.path.expanduser("~"), ".seamless")
     names = [os.path.join(base, "clusters.yaml")]
     directory = os.path.join(base, "clusters")
@@ -21,7 +26,13 @@ def cluster_file_names() -> list[str]:
         ]
     except (FileNotFoundError, NotADirectoryError):
         pass
-    return [name for name in names if os.path.isfile(name)]
+    except OSError as exc:
+        raise ConfigurationFileInvalid(
+            f"the directory cannot be read: {exc.strerror}.",
+            place=Place(directory),
+            remedy=f"Check it with: ls -ld {directory}",
+        ) from exc
+    return [name for name in names if file_exists(name)]
 
 
 def read_cluster_files() -> list[MappingNode]:
@@ -35,6 +46,7 @@ def read_cluster_files() -> list[MappingNode]:
             raise ConfigurationFileInvalid(
                 f"a cluster file must be a mapping from names to definitions, not {node.describe()}.",
                 place=node.place,
+                remedy="Write 'NAME:' and below it, indented, the fields of the cluster.",
             )
         found.append(node)
     return found

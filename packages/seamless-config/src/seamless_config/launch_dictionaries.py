@@ -32,7 +32,7 @@ def launch_templates() -> dict[str, dict[str, Any]]:
     """Return the launch templates by tool, read once."""
     global _templates
     if _templates is None:
-        from .yaml_nodes import read_yaml
+        from .yaml_reader import read_yaml
 
         node = read_yaml(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools.yaml"))
         assert node is not None
@@ -65,6 +65,10 @@ def launch_dictionary(
     is_pure = service == "pure-daskserver"
     frontend = cluster.frontend(service, frontend_name)
     has_queue = service.endswith("daskserver")
+    if has_queue:
+        from .dask_parameters import cluster_string
+
+        cluster_string(cluster)  # without a type, there is no use in a queue
     queue = _queue_name(configuration, cluster, queue if is_pure else None) if has_queue else None
     found = _fields(configuration, service, cluster, frontend, queue, remote_clients)
     texts = _texts(configuration, service, cluster, frontend, mode, queue)
@@ -118,8 +122,9 @@ def _fields(
     for name in ("network_interface", "conda", "port_start", "port_end"):
         if offered.get(name) is not None:
             found[name] = offered[name]
-    if frontend.auth is not None:
-        found["auth"] = frontend.auth
+    auth = (configuration.selection.auth or {}).get(cluster.name, frontend.auth)
+    if auth is not None:
+        found["auth"] = auth
     if service == "jobserver":
         if cluster.workers is None:
             raise ConfigurationError(

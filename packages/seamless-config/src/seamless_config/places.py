@@ -35,7 +35,10 @@ class Place:
         """Return the line with a mark below the column; "" for a whole file."""
         if not self.text.strip():
             return ""
-        text = self.text.rstrip().replace("\t", " ")
+        text = "".join(
+            character if character.isprintable() else " " if character == "\t" else "?"
+            for character in self.text.rstrip()
+        )
         start = max(0, self.column - 60)
         piece = text[start : start + 100]
         return f"    {piece}\n    {' ' * (self.column - 1 - start)}^"

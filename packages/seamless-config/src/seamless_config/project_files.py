@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 
 from .commands import Command, commands_of, inherits
-from .yaml_nodes import Node, read_yaml
+from .yaml_reader import file_exists, read_yaml
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .yaml_nodes import Node
 
 __all__ = ("PROJECT_FILES", "ProjectFiles", "read_project_files")
 
@@ -25,9 +29,9 @@ class ProjectFiles:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.nodes)
 
-    def commands(self, stage: str | None) -> list[Command]:
-        """Return the commands that count, in order. Raises ConfigurationFileInvalid."""
-        return [command for name, node in self.nodes for command in commands_of(node, name, stage)]
+    def commands(self, stage: str | None, hints: list[str] | None = None) -> list[Command]:
+        """Return the commands that count, in order; see `commands_of`. Raises ConfigurationFileInvalid."""
+        return [command for _, node in self.nodes for command in commands_of(node, stage, hints)]
 
 
 def read_project_files(workdir: str) -> ProjectFiles:
@@ -37,7 +41,7 @@ def read_project_files(workdir: str) -> ProjectFiles:
     hint = ""
     while True:
         names = [os.path.join(directory, name) for name in PROJECT_FILES]
-        found = [(name, read_yaml(name)) for name in names if os.path.isfile(name)]
+        found = [(name, read_yaml(name)) for name in names if file_exists(name)]
         levels.append(found)
         parent = os.path.dirname(directory)
         if parent == directory:
