@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -82,19 +81,6 @@ def _compare(world, path: Path, expected: Any, values: dict[str, str]) -> None:
         assert {name: found.get(name) for name in wanted} == wanted
     else:
         world.wait_until(lambda: path.read_text() == _fill(expected, values))
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_help_and_version(name, capsys):
-    main = importlib.import_module(f"remote_http_launcher.helpers.{name[4:].replace('-', '_')}").main
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith(f"usage: {name}")
-    assert "\nexamples:\n" in text
-    assert "\nexit codes:\n  0" in text
-    assert max(map(len, text.splitlines())) <= 110
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith(f"{name} ")
 
 
 @pytest.mark.parametrize(
