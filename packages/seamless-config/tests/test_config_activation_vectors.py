@@ -20,11 +20,15 @@ TOLD = {
 }
 ACTIVATING = ("init", "set_stage", "set_remote_clients", "set_substage")
 CHOSEN = {
-    name: case for name, case in CASES.items() if any(step[0].startswith(ACTIVATING) for step in case["steps"])
+    name: case
+    for name, case in CASES.items()
+    if any(step[0].startswith(ACTIVATING) for step in case["steps"])
 }
 PLAIN = [name for name, case in CHOSEN.items() if "quirk" not in case]
 WITH_JOBS = [
-    name for name in PLAIN if any(kind.partition(":")[0] in JOBS for kind in CHOSEN[name]["expect"]["activated"])
+    name
+    for name in PLAIN
+    if any(kind.partition(":")[0] in JOBS for kind in CHOSEN[name]["expect"]["activated"])
 ]
 REFUSED = [name for name in PLAIN if "error" in CHOSEN[name]["expect"]]
 DONE = [name for name in PLAIN if name not in WITH_JOBS and name not in REFUSED]
@@ -89,5 +93,7 @@ def test_recorded_case_is_refused_and_nothing_is_active(name, tmp_path, monkeypa
 @pytest.mark.parametrize("name", WITH_JOBS)
 def test_recorded_case_with_a_job_back_end_says_that_it_cannot_be_started_yet(name, tmp_path, monkeypatch):
     outcome = run(name, tmp_path, monkeypatch)
-    assert re.search(r"which this version cannot start yet\. Write '- execution: process'", outcome["error"]["text"])
+    assert re.search(
+        r"which this version cannot start yet\. Write '- execution: process'", outcome["error"]["text"]
+    )
     assert outcome["state"]["initialized"] is False
