@@ -1,4 +1,4 @@
-"""A project of a user whose clusters are on this machine, or behind a real ssh: files, commands, and the end of it all."""
+"""A project of a user whose clusters are on this machine, or behind a real ssh: files and commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world with clusters. Modules that tests of this folder share stand beside them: `config_vectors`, `cluster_world`."""
+"""A world with clusters. Modules that these tests share: `config_vectors`, `cluster_world`."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def test_collected_clients_are_used_by_another_process_without_a_configuration(m
     assert buffer["url"] == buffer["remote_url"]
     assert set(collected["database"][0]) == {"readonly", "url", "remote_url", "token_file"}
     (tmp_path / "empty").mkdir()
-    value, executed, location = mine.step(cwd=tmp_path / "empty", SEAMLESS_REMOTE_CLIENTS=text)
+    value, executed, _ = mine.step(cwd=tmp_path / "empty", SEAMLESS_REMOTE_CLIENTS=text)
     assert (value, executed) == ("42", "1")
     assert mine.step()[1] == "0"
 
