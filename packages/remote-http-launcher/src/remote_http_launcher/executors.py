@@ -27,7 +27,6 @@ __all__ = (
     "LocalExecutor",
     "helper_module",
     "interrupt_thread",
-    "interruptible",
     "own_process",
 )
 
