@@ -255,6 +255,10 @@ class _Reader:
         mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
         if mark is not None:
             place = self._place(mark)
+            if (
+                not place.text.strip() and exc.context_mark is not None
+            ):  # the end of the file: show what is open
+                place = self._place(exc.context_mark)
             problem = str(exc.problem or exc.context)
         else:  # a forbidden character: the library gives its position only
             place = self._place_of_character(exc)
