@@ -11,6 +11,7 @@ from seamless_config.configuration import CACHE_ORIGIN, read_configuration
 from seamless_config.errors import ConfigurationError
 from seamless_config.project_files import PROJECT_FILES, ProjectFiles, read_project_files
 from seamless_config.yaml_nodes import ListNode, MappingNode, Node
+
 from .checking_use import check_use
 from .reports import Report
 

@@ -10,6 +10,7 @@ from seamless_config.errors import ConfigurationError
 from seamless_config.launch_dictionaries import STORAGE_SERVICES, key_of, launch_dictionary
 from seamless_config.selection import MANUAL
 from seamless_config.spelling import meant
+
 from .reports import Report
 
 TYPE_CHECKING = False
