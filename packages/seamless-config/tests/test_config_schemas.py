@@ -30,7 +30,10 @@ NOT_TOLD_BY_A_SCHEMA = {  # rules between fields, between files, or of what anot
     "queue-unknown-cluster",
 }
 NEVER_READ = {"cache-env", "cache-env-ignores-broken-yaml"}
-IN_ANOTHER_STAGE = {"stage-block-nested", "stage-inactive-bad-content-ignored"}  # a schema looks into all blocks
+IN_ANOTHER_STAGE = {
+    "stage-block-nested",
+    "stage-inactive-bad-content-ignored",
+}  # a schema looks into all blocks
 REFUSED_BY_US = {
     "cluster-def-hashserver-port-string",
     "cluster-def-tunnel-string",

@@ -57,14 +57,16 @@ def _check(options: argparse.Namespace, messages: Messages) -> int:
 
 
 def _print(report: Report) -> None:
+    from .reports import write_lines
+
+    lines = []
     for kind, problems in (("error", report.errors), ("warning", report.warnings)):
-        for problem in problems:
-            print(_told(kind, problem) + "\n")
+        lines += [_told(kind, problem) + "\n" for problem in problems]
     for launch in report.services:
         host = "" if launch["host"] is None else f" on {launch['host']}"
-        print(f"{launch['service']}{host} in {launch['workdir']}, as {launch['key']}")
+        lines.append(f"{launch['service']}{host} in {launch['workdir']}, as {launch['key']}")
     counts = f"{_counted(len(report.errors), 'error')}, {_counted(len(report.warnings), 'warning')}"
-    print(f"{_counted(len(report.files), 'file')} read: {counts}")
+    write_lines([*lines, f"{_counted(len(report.files), 'file')} read: {counts}"])
 
 
 def _told(kind: str, problem: ConfigurationError) -> str:

@@ -30,6 +30,7 @@ def _write(options: argparse.Namespace, messages: Messages) -> int:
     from seamless_command.errors import ShellError
 
     from .first_files import FirstFiles
+    from .reports import write_lines
 
     if not os.path.isdir(options.directory):
         raise ShellError(f"there is no directory {options.directory!r}", hint=f"mkdir {options.directory}")
@@ -39,8 +40,8 @@ def _write(options: argparse.Namespace, messages: Messages) -> int:
         inline=options.inline,
         project=options.project,
     )
-    for sentence in files.write(force=options.force):
-        print(sentence)
+    done = files.write(force=options.force)
+    write_lines(done)
     return 0
 
 

@@ -6,12 +6,13 @@ from seamless_config.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from seamless_config.configuration import Configuration
     from seamless_config.places import Place
 
-__all__ = ("Report",)
+__all__ = ("Report", "write_lines")
 
 
 class Report:
@@ -74,3 +75,12 @@ def _as_json(problem: ConfigurationError) -> dict[str, Any]:
         "message": problem.cause,
         "remedy": problem.remedy or None,
     }
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Print lines on standard output, whatever its encoding: what it cannot show is escaped."""
+    import sys
+
+    text = "".join(f"{line}\n" for line in lines)
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
