@@ -156,7 +156,8 @@ def test_what_is_selected_and_cannot_be_used_is_an_error(tmp_path, define, proje
 def test_what_is_not_selected_is_only_warned_of(tmp_path, define):
     define(
         f"a: {{frontends: [{{hostname: me@h, hashserver: {{bufferdir: /b}}}}]}}\n"
-        f"b:\n  default_queue: r\n  type: slurm\n  frontends:\n  - {{hostname: h, {DASK}}}\n  queues:\n    q: {{{QUEUE}}}\n"
+        f"b:\n  default_queue: r\n  type: slurm\n  frontends:\n  - {{hostname: h, {DASK}}}\n"
+        f"  queues:\n    q: {{{QUEUE}}}\n"
     )
     define("a: {frontends: []}\n", name="clusters/twice.yaml")
     define("d: {frontends: [{hashserver: {bufferdir: '/b c'}}]}\n", name="clusters/odd.yaml")

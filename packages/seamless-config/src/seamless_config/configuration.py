@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .commands import Command
     from .places import Place
 
-__all__ = ("CACHE_CLUSTER", "CACHE_PROJECT", "Configuration", "read_configuration")
+__all__ = ("CACHE_CLUSTER", "CACHE_PROJECT", "Configuration", "queue_problem", "read_configuration")
 
 CACHE_CLUSTER = "__SEAMLESS_CACHE__"
 CACHE_PROJECT = "__TOPLEVEL__"
