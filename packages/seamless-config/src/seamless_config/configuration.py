@@ -75,9 +75,9 @@ class Configuration:
                 "no cluster is selected.",
                 remedy="Add '- cluster: NAME' to seamless.profile.yaml, or give --cluster NAME to a command.",
             )
-        return cluster_of(self.clusters, name, self._place_of("cluster") if is_selected else None)
+        return cluster_of(self.clusters, name, self.place_of("cluster") if is_selected else None)
 
-    def _place_of(self, field: str) -> Place | None:
+    def place_of(self, field: str) -> Place | None:
         """Return where a field was selected, when that was in a file."""
         from .places import Place
 

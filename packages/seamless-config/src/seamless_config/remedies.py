@@ -29,7 +29,7 @@ def spelled_remedy(kind: str, name: str, node: Node) -> str:
     value = node.value
     if kind in TEXT_TYPES:
         if isinstance(value, (int, float)) and name in UNITS and str(node.raw).isdecimal():
-            return f"Write it with its unit: '{name}: {value}{UNITS[name]}'."
+            return f"Write it with its unit: '{name}: {value!s:.80}{UNITS[name]}'."
         quoted = node.quoted()
         return f"Put it in quotes if it is meant so: '{name}: {quoted}'." if quoted else ""
     if kind == "bool" and not isinstance(value, bool):
@@ -37,11 +37,11 @@ def spelled_remedy(kind: str, name: str, node: Node) -> str:
         meaning = "true" if word in TRUE else "false" if word in FALSE else ""
         return f"Write it without quotes: '{name}: {meaning}'." if meaning else ""
     if kind in ("count", "port") and isinstance(value, str) and value.strip().isdecimal():
-        return f"Write it without quotes: '{name}: {value.strip()}'."
+        return f"Write it without quotes: '{name}: {value.strip():.80}'."
     if kind in ("count", "port") and isinstance(value, float) and value.is_integer():
         return f"Write it without a point: '{name}: {int(value)}'."
     if kind == "list of text" and value is not None:
-        return f"Write it as a list: '{name}: [\"{node.raw if node.raw is not None else value}\"]'."
+        return f"Write it as a list: '{name}: [\"{node.raw or value!s:.80}\"]'."
     return ""
 
 

@@ -245,16 +245,27 @@ class _Reader:
         return self._place_at(mark.line, mark.column)
 
     def _place_at(self, line: int, column: int) -> Place:
+        return Place(self.path, line + 1, column + 1, self._line(line))
+
+    def _line(self, number: int) -> str:
         if self.lines is None:
             import re
 
             self.lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", self.text)  # as YAML 1.1 counts lines
-        return Place(self.path, line + 1, column + 1, self.lines[line] if line < len(self.lines) else "")
+        return self.lines[number] if number < len(self.lines) else ""
 
     def _error_of(self, exc: Any) -> ConfigurationFileInvalid:
         mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
         if mark is not None:
             place = self._place(mark)
+            if (
+                not place.text.strip() and exc.context_mark is not None
+            ):  # the end of the file: show what is open
+                place = self._place(exc.context_mark)
+            line = place.line - 1
+            while not place.text.strip() and line > 0:  # or the last line that says something
+                line -= 1
+                place = self._place_at(line, len(self._line(line).rstrip()))
             problem = str(exc.problem or exc.context)
         else:  # a forbidden character: the library gives its position only
             place = self._place_of_character(exc)
