@@ -127,6 +127,8 @@ SLURM = f"c:\n  type: slurm\n  frontends:\n  - {{hostname: h, {DASK}}}\n"
         ("- cluster: c\n", LOCAL, "no project is selected"),
         ("- execution: remote\n", "", "execution is remote, but no cluster is selected"),
         ("- persistent: true\n", "", "persistent is true, but no cluster is selected"),
+        ("- project: p\n- cluster: c\n- execution: remote\n", LOCAL, "offers neither a jobserver nor a daskserver"),
+        ("- project: p\n- cluster: c\n", "c: {frontends: []}\n", "neither a hashserver nor a database"),
         ("- execution: spawn\n", "", "no local cluster says how many workers"),
         ("- project: p\n- cluster: c\n- execution: spawn\n", LOCAL, "does not say how many workers"),
         ("- project: p\n- cluster: c\n", BOTH, "offers both a jobserver and a daskserver"),

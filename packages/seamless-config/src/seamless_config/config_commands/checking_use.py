@@ -99,12 +99,19 @@ def _check_selected(found: Configuration, cluster: Cluster, report: Report) -> N
                 services.append(service)
             else:
                 report.warn(f"cluster {cluster.name!r} offers no {service}.", place=cluster.place)
+        if not services:
+            report.error(
+                ConfigurationError(
+                    f"cluster {cluster.name!r} offers neither a hashserver nor a database: it can keep nothing.",
+                    place=cluster.place,
+                    remedy="Add 'hashserver:' and 'database:' to a frontend of the cluster, or write "
+                    "'- persistent: false'.",
+                )
+            )
     if found.execution == "spawn":
         _check_spawn(found, report)
     if found.execution == "remote":
         services += _job_services(found, cluster, report)
-    if report.errors:
-        return
     for service in services:
         launch = _collect(report, _launch, found, service)
         if launch is not None:
@@ -129,11 +136,21 @@ def _job_services(found: Configuration, cluster: Cluster, report: Report) -> lis
             return []
         return ["pure-daskserver"]
     if back_end is None:
-        report.warn(
-            f"cluster {cluster.name!r} offers no job back end: steps run in the program itself.",
-            place=cluster.place,
-            remedy="Write '- execution: process' to say that it is meant so.",
-        )
+        remedy = "Write '- execution: process': steps then run in the program itself."
+        if "execution" in found.selection:
+            report.error(
+                ConfigurationError(
+                    f"execution is remote, but cluster {cluster.name!r} offers neither a jobserver nor a daskserver.",
+                    place=found.place_of("execution"),
+                    remedy=remedy,
+                )
+            )
+        else:
+            report.warn(
+                f"cluster {cluster.name!r} offers no job back end: steps run in the program itself.",
+                place=cluster.place,
+                remedy=remedy,
+            )
         return []
     return [back_end]
 
