@@ -154,6 +154,57 @@ def test_clusters_that_a_program_defines_replace_all(read):
         get_cluster("near")
 
 
+DOCUMENTED = """\
+- clusters:
+    local:
+      tunnel: false
+      type: local
+      frontends:
+      - hostname: localhost
+        hashserver: {bufferdir: /data/buffers, conda: hashserver, network_interface: 127.0.0.1, port_start: 55100,
+                     port_end: 55199}
+        database: {database_dir: /data/db, conda: seamless-database, network_interface: 127.0.0.1, port_start: 55200,
+                   port_end: 55299}
+        jobserver: {conda: seamless-jobserver, network_interface: 127.0.0.1, port_start: 55300, port_end: 55399}
+    mycluster:
+      tunnel: true
+      type: slurm
+      workers: 4
+      frontends:
+      - hostname: login.mycluster.example
+        ssh_hostname: login.mycluster.example
+        hashserver: {bufferdir: /scratch/seamless/buffers, conda: hashserver, network_interface: 0.0.0.0,
+                     port_start: 60100, port_end: 60199}
+        daskserver: {network_interface: 0.0.0.0, port_start: 60300, port_end: 60399}
+      default_queue: default
+      queues:
+        default: {conda: seamless-dask, walltime: "01:00:00", cores: 16, memory: 32000MB, tmpdir: /tmp,
+                  maximum_jobs: 20, unknown_task_duration: 1m, target_duration: 10m, lifetime_stagger: 4m}
+        highmem: {TEMPLATE: default, cores: 4, memory: 128000MB}
+        gpu: {TEMPLATE: default, memory: 32000MB, job_extra_directives: ["--gres=gpu:1"], dask_resources: {GPU: 1}}
+- project: my-project
+- cluster: local
+- stage prod:
+  - cluster: mycluster
+  - queue: gpu
+  - execution: remote
+  - remote: daskserver
+"""
+
+
+def test_documented_example_means_what_it_says(read):
+    assert read(DOCUMENTED).selection.cluster == "local"
+    launch = launch_dictionary(read(DOCUMENTED, stage="prod"), "daskserver")
+    assert (launch["hostname"], launch["tunnel"], launch["conda"]) == (
+        "login.mycluster.example",
+        True,
+        "seamless-dask",
+    )
+    assert launch["file_parameters"]["dask-resources"] == {"GPU": 1}
+    assert launch["file_parameters"]["lifetime-stagger"] == "4m"
+    assert launch["meta"]["queue"] == "gpu"
+
+
 def test_libyaml_reads_and_nothing_heavy_is_imported(tmp_path):
     assert yaml.__with_libyaml__
     assert _Reader("f", "").loader_class is yaml.CSafeLoader
