@@ -155,6 +155,7 @@ def test_control_characters_of_a_file_never_reach_the_terminal(folder):
     assert "U+001B is not allowed" in message
 
 
+@pytest.mark.provokes("ClusterUnknown")
 def test_selected_cluster_that_is_not_defined_names_the_line_that_selects_it(folder):
     message_of(folder, project="- project: p\n- cluster: Alps\n", clusters="alps: {frontends: []}\n")
     with pytest.raises(

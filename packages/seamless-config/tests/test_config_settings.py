@@ -12,7 +12,12 @@ from seamless_config import select
 from seamless_config.cluster import define_clusters, get_cluster, get_local_cluster
 from seamless_config.configuration import Configuration, read_configuration
 from seamless_config.effective_settings import effective_settings
-from seamless_config.errors import ClusterUnknown, ConfigurationError, ConfigurationFileInvalid
+from seamless_config.errors import (
+    ClusterUnknown,
+    ConfigurationError,
+    ConfigurationFileInvalid,
+    SelectionInvalid,
+)
 from seamless_config.launch_dictionaries import launch_dictionary
 from seamless_config.selection import FIELDS, MANUAL, Selection
 from seamless_config.tools import configure_hashserver
@@ -122,12 +127,13 @@ def test_queue_of_a_program_outlives_a_load_that_selects_its_cluster_and_no_othe
     assert read("- cluster: near\n", before=before).selection.queue is None
 
 
+@pytest.mark.provokes("SelectionInvalid")
 @pytest.mark.parametrize("name", ["cluster", "project", "subproject", "stage"])
 @pytest.mark.parametrize("value", ["../x", "a--b", "STAGE-a", 5, "{x}", "a\0"])
 def test_launch_of_an_impossible_name_is_refused(read, name, value):
     scope = {"cluster": "near", "project": "p", name: value}
     select.replace_configuration(read(""))
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(SelectionInvalid):
         configure_hashserver("rw", **scope)
 
 
