@@ -199,8 +199,11 @@ def define_clusters(definitions: Mapping[str, Any]) -> None:
     from . import select
     from .yaml_nodes import node_of
 
-    node = node_of(dict(definitions))
-    assert isinstance(node, MappingNode)
+    node = node_of(definitions)
+    if not isinstance(node, MappingNode):
+        raise _invalid(
+            f"definitions must be a mapping from names to definitions, not {node.describe()}", None
+        )
     select.replace_clusters(*parse_clusters([node]))
 
 

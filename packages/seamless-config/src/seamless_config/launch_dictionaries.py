@@ -24,6 +24,7 @@ __all__ = ("ALL_SERVICES", "STORAGE_SERVICES", "key_of", "launch_dictionary", "l
 STORAGE_SERVICES = ("hashserver", "database")
 ALL_SERVICES = (*SERVICES, "pure-daskserver")
 MODES = ("rw", "ro")
+PLAIN_NAMES = "Use letters, digits, '_', '-' and '.' in names, and '/' and '~' besides in directories."
 
 _templates: dict[str, dict[str, Any]] | None = None
 
@@ -82,7 +83,11 @@ def launch_dictionary(
                 value = substitute(value, texts, name=name)
             found[name] = value
     except LauncherError as exc:
-        raise ConfigurationError(f"the {service} of cluster {cluster.name!r}: {exc.message}") from exc
+        raise ConfigurationError(
+            f"the {service} of cluster {cluster.name!r}: {exc.message}",
+            place=frontend.place,
+            remedy=PLAIN_NAMES,
+        ) from exc
     found["meta"] = _meta(configuration, service, mode, queue)
     return found
 
@@ -99,7 +104,7 @@ def key_of(launch: Mapping[str, Any]) -> str:
         raise ConfigurationError(
             f"the {meta.get('service')} of cluster {meta.get('cluster')!r}, project {meta.get('project')!r}, stage "
             f"{meta.get('stage')!r} cannot be launched: {exc.message}",
-            remedy="Use letters, digits, '_', '-' and '.' in names, and '/' and '~' besides in directories.",
+            remedy=PLAIN_NAMES,
         ) from exc
 
 

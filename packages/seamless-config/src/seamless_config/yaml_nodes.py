@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .errors import ConfigurationFileInvalid
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
     from .places import Place
 
 __all__ = ("ListNode", "MappingNode", "Node", "ScalarNode", "node_of")
+
+MAX_DEPTH = 50
 
 
 class Node:
@@ -99,12 +103,14 @@ class MappingNode(Node):
         )
 
 
-def node_of(value: object, place: Place | None = None) -> Node:
-    """Return plain Python data as nodes, all with one place."""
+def node_of(value: object, place: Place | None = None, depth: int = 0) -> Node:
+    """Return plain Python data as nodes, all with one place. Raises ConfigurationFileInvalid above MAX_DEPTH."""
+    if depth > MAX_DEPTH:
+        raise ConfigurationFileInvalid(f"values are nested deeper than {MAX_DEPTH}.", place=place)
     if isinstance(value, dict):
         return MappingNode(
-            [(ScalarNode(key, place), node_of(item, place)) for key, item in value.items()], place
+            [(ScalarNode(key, place), node_of(item, place, depth + 1)) for key, item in value.items()], place
         )
     if isinstance(value, (list, tuple)):
-        return ListNode([node_of(item, place) for item in value], place)
+        return ListNode([node_of(item, place, depth + 1) for item in value], place)
     return ScalarNode(value, place)

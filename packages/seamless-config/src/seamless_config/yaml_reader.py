@@ -13,7 +13,7 @@ import stat
 from .errors import ConfigurationFileInvalid
 from .places import Place
 from .yaml_hints import yaml_hint
-from .yaml_nodes import ListNode, MappingNode, Node, ScalarNode
+from .yaml_nodes import MAX_DEPTH, ListNode, MappingNode, Node, ScalarNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ __all__ = ("file_exists", "read_yaml")
 
 MAX_BYTES = 4 << 20
 MAX_NODES = 100_000
-MAX_DEPTH = 50
 MAX_SCALAR = 200  # characters of a number, date or truth value; what is longer is text
 TAGS = "tag:yaml.org,2002:"
 SCALAR_TAGS = tuple(TAGS + name for name in ("null", "bool", "int", "float", "timestamp", "str"))
