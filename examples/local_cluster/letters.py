@@ -3,6 +3,8 @@
 mkdir -p ~/.seamless && cp clusters.yaml ~/.seamless/ && python letters.py && python letters.py
 """
 
+from pathlib import Path
+
 import seamless.config
 from seamless.transformer import direct, step_counters
 
@@ -14,6 +16,6 @@ def count(text, letter):
     return text.count(letter)
 
 
-text = open("/usr/share/common-licenses/GPL-3").read()
+text = Path("/usr/share/common-licenses/GPL-3").read_text()
 print({letter: count(text, letter) for letter in "aeiou"})
 print(f"{step_counters().executed} steps ran, results are with the servers of cluster 'mine'")

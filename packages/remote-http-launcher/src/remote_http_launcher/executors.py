@@ -25,6 +25,7 @@ __all__ = (
     "Answer",
     "Executor",
     "LocalExecutor",
+    "communicate",
     "helper_module",
     "interrupt_thread",
     "own_process",

@@ -11,16 +11,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from remote_http_launcher.configuration import Configuration
 from remote_http_launcher.processes import group_members
 from remote_http_launcher.tunnels import close_tunnel, list_tunnels
 
-if TYPE_CHECKING:
-    import pytest
-
 __all__ = ("World", "launch_world")
+
+
+class _Environment(Protocol):
+    """What changes the environment for the time of a test: pytest's MonkeyPatch."""
+
+    def setenv(self, name: str, value: str) -> None: ...
+
 
 SERVICE = '''\
 #!{python} -IS
@@ -142,7 +146,7 @@ class World:
 
 
 @contextlib.contextmanager
-def launch_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def launch_world(tmp_path: Path, monkeypatch: _Environment) -> Iterator[World]:
     """A home and a PATH of its own, with the service for tests and the programs of this installation."""
     home = Path(os.environ["HOME"])
     programs = tmp_path / "programs"

@@ -21,9 +21,7 @@ from remote_http_launcher.handshake import connect_error
 from remote_http_launcher.tunnels import close_tunnel, list_tunnels
 
 if TYPE_CHECKING:
-    import pytest
-
-    from .launch_world import World
+    from .launch_world import World, _Environment
 
 __all__ = ("SSHD", "SshHost", "has_ssh", "running_ssh_host")
 
@@ -161,7 +159,7 @@ class SshHost:
 
 
 @contextlib.contextmanager
-def running_ssh_host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshHost]:
+def running_ssh_host(world: World, tmp_path: Path, monkeypatch: _Environment) -> Iterator[SshHost]:
     """Start the host, with the helpers of this installation on its PATH; `ssh` of this world's PATH knows it."""
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it when it runs as root
