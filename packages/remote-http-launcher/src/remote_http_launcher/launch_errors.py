@@ -54,6 +54,15 @@ class TemplateError(ConfigurationError):
     """
 
 
+class FilesUnusable(LauncherError):
+    """A file or directory of the launcher on this machine cannot be made, read or written.
+
+    Remedy: free space or rights where the message says, or set REMOTE_HTTP_LAUNCHER_DIR to another directory.
+    """
+
+    layer = "file system"
+
+
 class LaunchRefused(LauncherError):
     """The helper on the target does not start this: the program is not one it knows, or a path is not allowed.
 

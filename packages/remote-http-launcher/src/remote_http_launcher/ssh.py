@@ -7,8 +7,8 @@ A host without helpers gets them in one file (bootstrap.py), once.
 
 from __future__ import annotations
 
-from .executors import TIMEOUT_S, Answer
-from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, ssh_error
+from .executors import TIMEOUT_S, Answer, start_hint
+from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, SshFailed, ssh_error
 from .ssh_master import ssh_master
 from .ssh_slots import slot
 
@@ -79,6 +79,12 @@ class SshExecutor:
                     hint=f"ssh {self._host} {words[0]} --help",
                     host=self._host,
                 ) from None
+            except OSError as exc:
+                raise SshFailed(
+                    f"ssh to {self._host!r} cannot be run: {exc.strerror}",
+                    hint=start_hint(exc),
+                    host=self._host,
+                ) from exc
         answer = Answer(done.returncode, done.stdout, done.stderr)
         if answer.exit_code == _SSH_FAILED:
             if not answer.stderr.strip():  # the shared connection was there, and went away without a word
