@@ -7,6 +7,7 @@ import gc
 import importlib
 import resource
 import sys
+import threading
 import time
 import uuid
 
@@ -20,11 +21,13 @@ from seamless.transformer import (
     parallel,
     parallel_async,
 )
+from seamless_config.configuration import Configuration
 
 
 @pytest.fixture(autouse=True)
 def two_at_once(monkeypatch):
-    monkeypatch.setattr(seamless_config.select, "_nparallel", 2)
+    monkeypatch.setattr(seamless_config.select, "_configuration", Configuration())
+    seamless.config.set_nparallel(2)
 
 
 @delayed
@@ -148,7 +151,7 @@ def test_parallel_is_refused_inside_a_loop():
 
 @pytest.mark.provokes("ConfigurationError")
 def test_an_unset_nparallel_is_a_configuration_error(monkeypatch):
-    monkeypatch.setattr(seamless_config.select, "_nparallel", None)
+    monkeypatch.setattr(seamless_config.select, "_configuration", Configuration())
     with pytest.raises(seamless_config.ConfigurationError) as caught:
         parallel([square(1)])
     assert str(caught.value) == (
@@ -158,7 +161,7 @@ def test_an_unset_nparallel_is_a_configuration_error(monkeypatch):
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", None, True])
 def test_nparallel_is_a_positive_integer(wrong):
-    with pytest.raises(ValueError, match="nparallel must be a positive integer"):
+    with pytest.raises(ValueError, match="nparallel must be a positive whole number"):
         seamless.config.set_nparallel(wrong)
 
 
@@ -258,6 +261,29 @@ def test_store_details_keeps_outcomes_and_lets_the_items_go(run):
     assert list(items) == [None] * 4
     assert items.result_checksums == expected
     assert list(items.exceptions) == [1]
+
+
+def test_close_comes_after_every_finish():
+    """The second item counts as finished while its `finish` still runs in the thread that finished it."""
+    begun, events = threading.Event(), []
+
+    class Slow(list):
+        def finish(self, index):
+            if index == 1:
+                begun.set()
+                time.sleep(0.2)
+            events.append(index)
+
+        def close(self):
+            events.append("close")
+
+    async def consume():
+        async for _ in parallel_async(Slow([square(1), square(2)])):
+            assert begun.wait(20)
+
+    asyncio.run(consume())
+    assert sorted(events[:2]) == [0, 1]
+    assert events[2:] == ["close"]
 
 
 def test_progress_bars_appear_on_a_terminal(monkeypatch):
