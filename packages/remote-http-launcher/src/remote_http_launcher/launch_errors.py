@@ -8,6 +8,7 @@ __all__ = (
     "CondaEnvironmentMissing",
     "CondaUnavailable",
     "ConfigurationError",
+    "FilesUnusable",
     "HelperFailed",
     "LaunchRefused",
     "ReuseRefused",
