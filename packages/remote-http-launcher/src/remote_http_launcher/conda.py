@@ -39,6 +39,7 @@ def activation(environment: str, words: Sequence[str], setup: dict[str, Any]) ->
     """Return the words that run `words` inside the environment: a login shell that replaces itself by the command."""
     import shlex
 
+    environment = os.path.expanduser(environment)
     source = setup.get("conda_source")
     script = f"source {shlex.quote(source)} && " if isinstance(source, str) else ""
     script += f"conda activate {shlex.quote(environment)} && exec {shlex.join(words)}"
@@ -46,13 +47,13 @@ def activation(environment: str, words: Sequence[str], setup: dict[str, Any]) ->
 
 
 def is_listed(environment: str, setup: dict[str, Any]) -> bool:
-    """Tell whether the environment, a name or an absolute path, is one of those in the cache."""
+    """Tell whether the environment, a name or a path, is one of those in the cache; `~` is the home of its machine."""
     paths = [path.rstrip("/") for path in setup["envs"]]
-    if environment.startswith(("/", "~")):
-        return os.path.expanduser(environment).rstrip("/") in paths
+    if environment.startswith("/"):
+        return environment.rstrip("/") in paths
     if environment == "base":
         return True
-    return any(path.endswith(f"/{environment}") for path in paths)
+    return any(path.endswith(f"/{environment.removeprefix('~/').rstrip('/')}") for path in paths)
 
 
 def read_conda_cache() -> dict[str, Any]:
@@ -111,7 +112,7 @@ def refresh_conda_cache() -> str:
     path = str(conda_cache_path())
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(fd, "w", encoding="utf-8") as file:

@@ -137,24 +137,10 @@ def test_start_of_the_helper_imports_little(name):
 
 
 def _launch(world, mode: str, *options: str) -> subprocess.CompletedProcess[str]:
-    words = [
-        "--key",
-        "svc",
-        "--workdir",
-        str(world.home / "work"),
-        *options,
-        "--",
-        "svc-test",
-        "--mode",
-        mode,
-    ]
-    return subprocess.run(
-        [str(Path(sysconfig.get_path("scripts")) / "rhl-launch-service"), *words]
-        + ["--status-file", str(world.server / "svc.json")],
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    helper = str(Path(sysconfig.get_path("scripts")) / "rhl-launch-service")
+    service = ["svc-test", "--mode", mode, "--status-file", str(world.server / "svc.json")]
+    words = [helper, "--key", "svc", "--workdir", str(world.home / "work"), *options, "--", *service]
+    return subprocess.run(words, capture_output=True, text=True, timeout=50)
 
 
 def test_launch_is_silent_and_does_not_wait(world):
