@@ -69,7 +69,9 @@ def test_good_configuration_names_what_would_be_launched(tmp_path, define):
     (tmp_path / "seamless.yaml").write_text("- project: p\n- cluster: alps\n- execution: process\n")
     found = check(tmp_path, "--stage", "prod")
     assert found["errors"] == []
-    assert [item["message"] for item in found["warnings"]] == ["cluster 'alps' offers no database."]
+    assert [item["message"] for item in found["warnings"]] == [
+        "cluster 'alps' offers no database: it keeps no results."
+    ]
     assert found["services"] == [
         {
             "host": "alps",
@@ -97,6 +99,42 @@ def test_errors_of_all_files_and_entries_are_shown_in_one_run(tmp_path, define):
         (clusters.name, 1),
         (clusters.name, 2),
     }
+
+
+def test_each_entry_of_a_block_and_each_field_of_a_cluster_is_looked_at(tmp_path, define):
+    clusters = define(
+        "a:\n  type: slurm\n  tunel: true\n  workers: 0\n  frontends:\n  - hostname: h\n"
+        "    hashserver: {bufferdir: 1}\n"
+        "    database:\n      port_start: 2\n      port_end: 1\n  queues:\n    q:\n"
+        "      memory: 8\n      walltime: 1:00:00\n      cores: 1\n"
+        "    r: {TEMPLATE: p}\n"
+    )
+    project = tmp_path / "seamless.yaml"
+    project.write_text(
+        "- stage x:\n  - node: 1\n  - stage x:\n    - record: 2\n    - recrod: true\n  - queue: 1\n  - stage z: []\n"
+    )
+    found = check(tmp_path)
+    lines = [(item["file"], item["line"]) for item in found["errors"]]
+    assert [line for file, line in lines if file == str(project)] == [2, 4, 5, 6]
+    assert [item["line"] for item in found["warnings"] if "stage 'x'" in item["message"]] == [7]
+    assert [line for file, line in lines if file == str(clusters)] == [3, 4, 7, 9, 13, 14, 16]
+
+
+def test_what_follows_from_an_error_is_not_told(tmp_path, define):
+    define(
+        "a: {type: Local, frontends: [], queues: {q: {walltime: '1'}}}\n"
+        "b: {frontends: [{hashserver: {bufferdir: /b, port_start: x, port_end: 5}}]}\n"
+        "c: {type: slurm, frontends: [], queues: {q: {cores: none}, r: {TEMPLATE: q}}}\n"
+        "d: {frontends: 5}\n"
+    )
+    assert [item["line"] for item in check(tmp_path)["errors"]] == [1, 2, 3, 4]
+
+
+def test_very_many_errors_are_not_all_told(tmp_path):
+    (tmp_path / "seamless.yaml").write_text("- x\n" * 20_000)
+    done = run("seamless-config-check", cwd=tmp_path)
+    assert done.stdout.count("error: ") == 100
+    assert done.stdout.endswith("1 file read: 100 errors or more, no warnings\n")
 
 
 def test_text_shows_line_mark_and_hint_for_a_person(tmp_path):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
-from seamless_config.cluster import LOCAL_CLUSTER, parse_clusters
+from seamless_config.cluster import LOCAL_CLUSTER
 from seamless_config.cluster_files import read_cluster_files
 from seamless_config.commands import commands_of
 from seamless_config.configuration import CACHE_ORIGIN, read_configuration
 from seamless_config.errors import ConfigurationError
 from seamless_config.project_files import PROJECT_FILES, ProjectFiles, read_project_files
-from seamless_config.yaml_nodes import ListNode, MappingNode, Node
+from seamless_config.yaml_nodes import ListNode, MappingNode
 
+from .all_errors import errors_of_cluster, idle_blocks, single_entries, stage_names
 from .checking_use import check_use
 from .reports import Report
 
@@ -75,29 +76,19 @@ def _check_environment(report: Report, environ: Mapping[str, str]) -> None:
         )
 
 
-def _stages_of(node: Node) -> set[str]:
-    """Return the names of all stage blocks, nested ones too."""
-    found: set[str] = set()
-    for item in node.items if isinstance(node, ListNode) else ():
-        if isinstance(item, MappingNode) and len(item.entries) == 1:
-            key, block = item.entries[0]
-            if isinstance(key.value, str) and key.value.startswith("stage ") and isinstance(block, ListNode):
-                found |= {key.value[len("stage ") :].strip(), *_stages_of(block)}
-    return found
-
-
 def _check_commands(files: ProjectFiles, report: Report) -> list[MappingNode]:
     """Check each entry for each stage; return the tables of clusters that count for the stage of the report."""
     tables: list[MappingNode] = []
     for _, node in files.nodes:
-        whole = isinstance(node, ListNode) and len(node.items) > 0
-        parts: list[Node | None] = (
-            [ListNode([item], item.place) for item in node.items]
-            if isinstance(node, ListNode) and whole
-            else [node]
-        )
+        parts = single_entries(node) if isinstance(node, ListNode) and node.items else iter([node])
+        for key, outer in idle_blocks(node):
+            report.warn(
+                f"this block never counts: it stands in the block of stage {outer!r}.", place=key.place
+            )
         for part in parts:
-            stages = {None, report.stage} | (set() if part is None else _stages_of(part))
+            if report.is_full:
+                return tables
+            stages = {None, report.stage, *stage_names(part)}
             for stage in sorted(stages, key=str):
                 try:
                     commands = commands_of(part, stage)
@@ -113,12 +104,12 @@ def _check_clusters(tables: list[MappingNode], report: Report) -> None:
     seen: dict[object, MappingNode] = {}
     for table in tables:
         for key, node in table.entries:
+            if report.is_full:
+                return
             if key.value == LOCAL_CLUSTER:
                 continue
-            try:
-                parse_clusters([MappingNode([(key, node)], table.place)])
-            except ConfigurationError as exc:
-                report.error(exc)
+            for problem in errors_of_cluster(key, node):
+                report.error(problem)
             before = seen.get(key.value)
             if before is not None and before.place is not None:
                 report.warn(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ("check_use",)
 
+KEPT = {"hashserver": "buffers", "database": "results"}
 STAND_IN_PROJECT = "project"
 
 
@@ -99,7 +100,11 @@ def _check_selected(found: Configuration, cluster: Cluster, report: Report) -> N
             if cluster.offers(service):
                 services.append(service)
             else:
-                report.warn(f"cluster {cluster.name!r} offers no {service}.", place=cluster.place)
+                report.warn(
+                    f"cluster {cluster.name!r} offers no {service}: it keeps no {KEPT[service]}.",
+                    place=cluster.place,
+                    remedy=f"Add '{service}:' to a frontend, unless it is meant so.",
+                )
         if not services:
             report.error(
                 ConfigurationError(
@@ -198,7 +203,8 @@ def _check_queues(found: Configuration, cluster: Cluster, report: Report) -> Non
             remedy="Add 'queues:' and 'default_queue:' to the cluster.",
         )
     for queue in cluster.queues.values():
-        if missing := missing_fields(cluster, queue):
+        missing = missing_fields(cluster, queue)
+        if missing and queue.place not in [problem.place for problem in report.errors]:
             report.warn(
                 f"queue {queue.name!r} of cluster {cluster.name!r} lacks {', '.join(missing)}: no daskserver can be "
                 "started with it.",
