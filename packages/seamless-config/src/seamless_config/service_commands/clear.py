@@ -110,7 +110,12 @@ def _end(target: Target, request: Request, answer: Answer, *, is_dry: bool) -> i
             hint = f"{command_words('stop', user)}; or --force" if user else hint
         print_error(f"{message} ({target.host.label})", hint)
     if request.json:
-        found: dict[str, object] = {"host": target.host.name, "key": target.key, "path": target.workdir, "dry_run": is_dry}
+        found: dict[str, object] = {
+            "host": target.host.name,
+            "key": target.key,
+            "path": target.workdir,
+            "dry_run": is_dry,
+        }
         found |= {"n_bytes": _number_before("bytes)", said), "n_items": _number_before("item(s)", said) or 0}
         print_json({**target.scope.as_dict(), **found, "done": answer.exit_code == 0})
     elif said:
@@ -122,4 +127,6 @@ def _number_before(word: str, said: str) -> int | None:
     """Return the number before a word of `would remove N item(s) from PATH (F files, B bytes)`, None without one."""
     words = said.split()
     before, after = words, words[1:]
-    return next((int(n) for n, what in zip(before, after, strict=False) if what == word and n.isdigit()), None)
+    return next(
+        (int(n) for n, what in zip(before, after, strict=False) if what == word and n.isdigit()), None
+    )

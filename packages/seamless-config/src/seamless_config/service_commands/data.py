@@ -53,7 +53,9 @@ def rows_of_workdirs(host: Host, rows: Sequence[Row], timeout_s: float) -> list[
     """
     found = []
     for service in DATA_SERVICES:
-        wanted = {row.workdir: row for row in rows if row.scope.service == service and row.workdir is not None}
+        wanted = {
+            row.workdir: row for row in rows if row.scope.service == service and row.workdir is not None
+        }
         if not wanted:
             continue
         words = ["--json", *_content_options(service), *wanted]
@@ -93,5 +95,6 @@ def _of_data(wanted: Mapping[str, str]) -> dict[str, str]:
 
 def is_data_wanted(wanted: Mapping[str, str]) -> bool:
     """Whether data can be what is wanted: a mode, queue or substage is of processes only."""
-    return wanted.get("service") in (None, *DATA_SERVICES) and not any(wanted.get(name) for name in ("queue", "substage"))
-
+    return wanted.get("service") in (None, *DATA_SERVICES) and not any(
+        wanted.get(name) for name in ("queue", "substage")
+    )

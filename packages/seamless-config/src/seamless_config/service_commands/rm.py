@@ -129,13 +129,17 @@ def _remove(side: _Side, request: Request) -> int:
     for key in side.keys:
         end = f"/{side.name}/{key}.json"
         path = next((line.removeprefix("removed ") for line in lines if line.endswith(end)), None)
-        print_json({"host": side.host.name, "key": key, "path": path, "removed": path is not None, "side": side.name})
+        print_json(
+            {"host": side.host.name, "key": key, "path": path, "removed": path is not None, "side": side.name}
+        )
     return answer.exit_code
 
 
 def _rehearse(side: _Side, request: Request) -> int:
     if side.name == "server":
-        there = {str(row["key"]) for row in side.host.rows("rhl-ps", ["--json", "--no-status"], request.timeout_s)}
+        there = {
+            str(row["key"]) for row in side.host.rows("rhl-ps", ["--json", "--no-status"], request.timeout_s)
+        }
     else:
         there = {str(row.key) for row in find_client_rows({})}
     for key in side.keys:

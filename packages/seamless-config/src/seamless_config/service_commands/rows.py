@@ -98,7 +98,12 @@ def client_process_rows(
     rows = []
     for state in found:
         status = state.get("status")
-        row = _row_of(state, _text(state.get("ssh_host")), status if status in (STALE, "malformed") else CLIENT, clusters)
+        row = _row_of(
+            state,
+            _text(state.get("ssh_host")),
+            status if status in (STALE, "malformed") else CLIENT,
+            clusters,
+        )
         tunnel = by_key.pop(str(row.key), None)
         if tunnel is not None:
             row.tunnel = tunnel.get("live") is True

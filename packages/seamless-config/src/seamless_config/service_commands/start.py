@@ -90,7 +90,12 @@ def start_target(target: Target, request: Request) -> int:
             _print_hint(hint)
         return UNREACHABLE if isinstance(exc, (SshFailed, StartTimedOut)) else 1
     if request.json:
-        members = {"host": target.host.name, "hostname": found["hostname"], "key": target.key, "port": found["port"]}
+        members = {
+            "host": target.host.name,
+            "hostname": found["hostname"],
+            "key": target.key,
+            "port": found["port"],
+        }
         print_json({**target.scope.as_dict(), **members})
     else:
         write(f"{found['hostname']}:{found['port']}\n")

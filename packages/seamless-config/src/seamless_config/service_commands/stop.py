@@ -102,7 +102,9 @@ def _body(arguments: Sequence[str]) -> int:
 
     def stop_all(host: Host) -> list[Stopped]:
         rows = find_server_rows(host, request.wanted, known, request.timeout_s)
-        services = [(str(row.key), row.scope) for row in rows if row.pid is not None and row.process != "malformed"]
+        services = [
+            (str(row.key), row.scope) for row in rows if row.pid is not None and row.process != "malformed"
+        ]
         lost = [
             Stopped(str(row.key), host.name, row.scope, NO_PROCESS)
             for row in rows
@@ -117,7 +119,9 @@ def _body(arguments: Sequence[str]) -> int:
             message, hint = explain(answer)
             print_error(message, hint)
             if request.json:
-                print_json({"cluster": cluster.name, "error": message, "host": host.name, "outcome": "unreachable"})
+                print_json(
+                    {"cluster": cluster.name, "error": message, "host": host.name, "outcome": "unreachable"}
+                )
             else:
                 write(f"{host.label}: unreachable\n")
             continue

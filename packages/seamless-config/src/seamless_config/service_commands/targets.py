@@ -43,7 +43,9 @@ _NAMES = ("cluster", "project", "subproject", "stage", "substage")
 class Target:
     """One service. launch: its launch dictionary. scope: what it belongs to. host: where it runs."""
 
-    def __init__(self, scope: Scope, host: Host, launch: Mapping[str, Any], configuration: Configuration) -> None:
+    def __init__(
+        self, scope: Scope, host: Host, launch: Mapping[str, Any], configuration: Configuration
+    ) -> None:
         self.scope = scope
         self.host = host
         self.launch = launch
@@ -103,9 +105,7 @@ def target_of(configuration: Configuration, request: Request, service: str) -> T
     """Return the service that the command line means. Raises ConfigurationError."""
     from seamless_config.launch_dictionaries import key_of, launch_dictionary
 
-    launch = launch_dictionary(
-        configuration, service, mode=request.mode, frontend_name=request.frontend_name
-    )
+    launch = launch_dictionary(configuration, service, mode=request.mode, frontend_name=request.frontend_name)
     key = key_of(launch)
     meta = launch.get("meta") or {}
     scope = Scope(**{name: meta.get(name) for name in Scope.__slots__})
@@ -116,8 +116,7 @@ def target_of(configuration: Configuration, request: Request, service: str) -> T
 def hosts_of(configuration: Configuration, cluster: Cluster, frontend_name: str | None = None) -> list[Host]:
     """Return every host of the cluster once, in the order of its frontends. Raises ConfigurationError."""
     names = dict.fromkeys(
-        _host_name(configuration, cluster, frontend)
-        for frontend in _frontends(cluster, frontend_name)
+        _host_name(configuration, cluster, frontend) for frontend in _frontends(cluster, frontend_name)
     )
     return [Host(name) for name in names]
 
