@@ -134,13 +134,13 @@ def test_parallel_uses_nparallel_and_says_where_to_set_it(tmp_path):
 @pytest.mark.parametrize("value", ["0", "-1", "True", "1.5", "'2'", "None"])
 def test_nparallel_must_be_a_positive_integer(tmp_path, value):
     done = run(f"import seamless.config; seamless.config.set_nparallel({value})", tmp_path)
-    assert f"ValueError: nparallel must be a positive integer, not {value}" in done.stderr
+    assert f"SelectionInvalid: nparallel must be a positive whole number, not {value}" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a--b", "STAGE-x", "-x", ".hidden", "é", "a b"])
+@pytest.mark.parametrize("name", ["..", "a/b", "a--b", "STAGE-x", "-x", ".hidden", "é", "a "])
 def test_a_stage_that_cannot_be_part_of_a_path_is_refused_by_name(tmp_path, name):
     done = run(f"import seamless.config; seamless.config.set_stage({name!r})", tmp_path, SEAMLESS_CACHE="c")
-    assert f"ValueError: {name!r} is no name for a stage" in done.stderr
+    assert f"SelectionInvalid: the stage {name!r} " in done.stderr
     assert not (tmp_path / "c").exists()
 
 

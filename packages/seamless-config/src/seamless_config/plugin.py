@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ("fill_configuration_port",)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ("check_project_files", "fill_configuration_port")
+
+
+def check_project_files(files: Sequence[str], stage: str | None = None) -> None:
+    """Raise ConfigurationError if the files of the current directory ask for more than results in memory."""
+    import os
+
+    from .configuration import read_configuration
+    from .errors import ConfigurationError
+
+    found = read_configuration(os.getcwd(), stage=stage)
+    if found.selection.cluster or found.execution != "process" or found.persistent:
+        raise ConfigurationError(
+            f"{files[0]}: a cluster, 'execution: {found.execution}' or 'persistent: true' is not supported by this "
+            "command yet.",
+            remedy="Remove the command, or set SEAMLESS_CACHE=/path/to/cache.",
+        )
 
 
 def fill_configuration_port() -> None:
