@@ -188,8 +188,8 @@ def _environment(request: Request) -> Mapping[str, str]:
     directory = recorded_cache_directory(request)
     if directory is None:
         raise ConfigurationError(
-            f"there is no cache directory: SEAMLESS_CACHE is not set, and no server of cluster {CACHE_CLUSTER} is known "
-            "here.",
+            "there is no cache directory: SEAMLESS_CACHE is not set, and this machine knows no server of cluster "
+            f"{CACHE_CLUSTER}.",
             remedy="Set SEAMLESS_CACHE=/path/to/cache.",
         )
     return {**os.environ, "SEAMLESS_CACHE": directory}
