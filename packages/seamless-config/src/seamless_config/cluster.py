@@ -31,6 +31,8 @@ __all__ = (
     "Cluster",
     "Frontend",
     "Queue",
+    "check_field",
+    "cluster_of",
     "define_clusters",
     "get_cluster",
     "get_local_cluster",

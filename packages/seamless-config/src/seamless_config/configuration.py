@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .commands import Command
 
-__all__ = ("CACHE_CLUSTER", "CACHE_PROJECT", "Configuration", "read_configuration")
+__all__ = ("CACHE_CLUSTER", "CACHE_PROJECT", "Configuration", "queue_problem", "read_configuration")
 
 CACHE_CLUSTER = "__SEAMLESS_CACHE__"
 CACHE_PROJECT = "__TOPLEVEL__"

@@ -18,9 +18,13 @@ def check_project_files(files: Sequence[str], stage: str | None = None) -> None:
 
     found = read_configuration(os.getcwd(), stage=stage)
     if found.selection.cluster or found.execution != "process" or found.persistent:
+        asked = (
+            f"cluster: {found.selection.cluster}"
+            if found.selection.cluster
+            else f"execution: {found.execution}"
+        )
         raise ConfigurationError(
-            f"{files[0]}: a cluster, 'execution: {found.execution}' or 'persistent: true' is not supported by this "
-            "command yet.",
+            f"{files[0]}: '{asked}' is not supported by this command yet.",
             remedy="Remove the command, or set SEAMLESS_CACHE=/path/to/cache.",
         )
 

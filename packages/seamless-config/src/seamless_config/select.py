@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "check_remote_redundancy",
+    "checked_name",
     "current_configuration",
     "execution_command_seen",
     "execution_was_set_explicitly",

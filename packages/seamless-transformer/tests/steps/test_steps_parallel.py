@@ -20,11 +20,13 @@ from seamless.transformer import (
     parallel,
     parallel_async,
 )
+from seamless_config.configuration import Configuration
 
 
 @pytest.fixture(autouse=True)
 def two_at_once(monkeypatch):
-    monkeypatch.setattr(seamless_config.select, "_nparallel", 2)
+    monkeypatch.setattr(seamless_config.select, "_configuration", Configuration())
+    seamless.config.set_nparallel(2)
 
 
 @delayed
@@ -148,7 +150,7 @@ def test_parallel_is_refused_inside_a_loop():
 
 @pytest.mark.provokes("ConfigurationError")
 def test_an_unset_nparallel_is_a_configuration_error(monkeypatch):
-    monkeypatch.setattr(seamless_config.select, "_nparallel", None)
+    monkeypatch.setattr(seamless_config.select, "_configuration", Configuration())
     with pytest.raises(seamless_config.ConfigurationError) as caught:
         parallel([square(1)])
     assert str(caught.value) == (
@@ -158,7 +160,7 @@ def test_an_unset_nparallel_is_a_configuration_error(monkeypatch):
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", None, True])
 def test_nparallel_is_a_positive_integer(wrong):
-    with pytest.raises(ValueError, match="nparallel must be a positive integer"):
+    with pytest.raises(ValueError, match="nparallel must be a positive whole number"):
         seamless.config.set_nparallel(wrong)
 
 
