@@ -108,7 +108,7 @@ def _end(target: Target, request: Request, answer: Answer, *, is_dry: bool) -> i
         if hint is not None and hint.startswith("rhl-stop "):
             user = scope_of_key(hint.split()[1].rstrip(","), target.configuration.clusters)
             hint = f"{command_words('stop', user)}; or --force" if user else hint
-        print_error(f"{message} ({target.host.label})", hint)
+        print_error(f"{message}{target.host.at}", hint)
     if request.json:
         found: dict[str, object] = {
             "host": target.host.name,

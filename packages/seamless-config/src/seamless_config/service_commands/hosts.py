@@ -44,6 +44,11 @@ class Host:
         return self.name or "this machine"
 
     @property
+    def at(self) -> str:
+        """Its name as the end of a message; nothing for this machine."""
+        return f" (on {self.name})" if self.name else ""
+
+    @property
     def executor(self) -> Executor:
         """What runs helpers there."""
         if self._executor is None:

@@ -71,7 +71,7 @@ def _body(arguments: Sequence[str]) -> int:
             message, hint = said_by("rhl-inspect", answer.stderr)
             if hint == "rhl-ps --key":
                 hint = f"seamless-service-ps --cluster {target.scope.cluster} --wide"
-            print_error(f"{message} ({target.host.label})", hint)
+            print_error(f"{message}{target.host.at}", hint)
             return answer.exit_code
         state = loads(answer.stdout.decode("utf-8"))
     shown = redacted(state)

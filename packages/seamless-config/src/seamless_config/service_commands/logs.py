@@ -80,5 +80,5 @@ def _end(target: Target, code: int, said: str) -> int:
             message += "; programs open the directory of SEAMLESS_CACHE themselves, without a server"
         if hint == "rhl-ps --key":
             hint = f"seamless-service-ps --cluster {target.scope.cluster} --wide"
-        print_error(f"{message} ({target.host.label})", hint)
+        print_error(f"{message}{target.host.at}", hint)
     return code

@@ -108,7 +108,7 @@ def _body(arguments: Sequence[str]) -> int:
         lost = [
             Stopped(str(row.key), host.name, row.scope, NO_PROCESS)
             for row in rows
-            if row.pid is None and row.process in ("running", "starting", "malformed")
+            if row.pid is None and row.process != "failed"
         ]
         return [*_stop(host, services, request.timeout_s, dry_run=is_dry), *lost]
 
