@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 
 import pytest
@@ -272,3 +274,35 @@ def test_frontend_name_that_is_not_there_is_said(far_site):
 
 def test_this_machine_has_no_name():
     assert (Host(None).label, Host(None).at, Host("h").at) == ("this machine", "", " (on h)")
+
+
+def test_host_that_does_not_answer_is_given_up_after_the_timeout(far_site):
+    hanging = far_site.node.bin / "rhl-ps"
+    hanging.write_text(f"#!/bin/sh\necho $$ > {far_site.node.folder}/pid\nexec sleep 30\n")
+    hanging.chmod(0o755)
+    far_site.node.remove_helpers()
+    found = far_site.run("ps", "--server --frontend-name node.example --timeout 1")
+    assert (found.code, found.lines[1]) == (1, "tb-node - - unreachable - - -")
+    assert "rhl-ps on 'tb-node' gave no answer within 1 s" in found.err
+    os.kill(int((far_site.node.folder / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.slow
+def test_guarded_key_is_enough_for_every_command(far_site):
+    home = far_site.front.home
+    far_site.write_clusters(
+        "far:\n  frontends:\n  - hostname: localhost\n    ssh_hostname: tb-guarded\n"
+        f'    database: {{database_dir: "{home}/db", network_interface: 127.0.0.1}}\n'
+    )
+    far_site.done("start", "--service database")
+    assert far_site.done("ps", "--cluster far").lines[1].split()[3] == "running"
+    for command in ("logs", "inspect", "stop", "rm --server", "logs --previous", "clear --recursive"):
+        found = far_site.run(
+            command.split()[0], f"--service database {' '.join(command.split()[1:])}".strip()
+        )
+        assert found.code == (1 if "previous" in command else 0), found
+        assert "rhl-guard" not in found.err
+    assert far_site.done("ps", "--cluster far").lines == [HEADER]
+    found = far_site.run("clear", "--service database --workdir .", "--project", "..")
+    assert found.code == 1
