@@ -267,6 +267,21 @@ def test_links_and_loops_are_not_followed(tmp_path: Path, capsys: pytest.Capture
     assert ps_persistent.main([str(tmp_path / "d"), "--level", "65"]) == 1
 
 
+@pytest.mark.invariant("I-224")
+@pytest.mark.parametrize("target", ["../outside", "/etc/hostname", "other", "nowhere"])
+def test_link_in_place_of_the_file_is_no_data(
+    tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
+):
+    directory = tmp_path / "d"
+    directory.mkdir()
+    (tmp_path / "outside").write_bytes(b"x" * 77)
+    (directory / "other").write_bytes(b"x" * 78)
+    (directory / "seamless.db").symlink_to(target)
+    assert ps_persistent.main([str(directory), "--file", "seamless.db", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["size"], found["modified"]) == ("empty", None, None)
+
+
 def test_tunnels_are_shown_and_closed(capsys: pytest.CaptureFixture[str]):
     tunnels = server_folder().parent / "client" / "tunnels"
     tunnels.mkdir(parents=True)

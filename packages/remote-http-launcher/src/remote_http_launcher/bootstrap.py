@@ -22,7 +22,7 @@ __all__ = ("archive", "install")
 INSTALL_TIMEOUT_S = 60.0
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal content, equal archive
 _NOT_FOR_HOSTS = frozenset(
-    {"bootstrap", "command_line", "configuration_file", "ssh", "ssh_master", "tunnels"}
+    {"bootstrap", "command_line", "configuration_file", "ssh", "ssh_master", "ssh_slots", "tunnels"}
 )
 _MAIN = """\
 import sys

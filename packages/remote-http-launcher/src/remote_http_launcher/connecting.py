@@ -7,6 +7,7 @@ import time
 
 from .client_state import client_state
 from .directories import make_private_directory
+from .errors import TokenUnusable
 from .handshake import connect_error, probe
 from .handshake_url import handshake_url
 from .launch_errors import ConfigurationError, ServiceNotReachable, StrangerOnPort, TunnelFailed
@@ -55,17 +56,22 @@ def connect(
             raise _useless_tunnel(config, exc) from exc
         raise
     progress.phase("local_validate", "ok")
-    if token is not None:
+    shared = _shared_token_file(state, token)
+    if shared is not None:
+        mapping["token_file"] = shared
+    elif token is not None:
         _write_private(token_path, token + "\n")
         mapping["token_file"] = token_path
-    else:
+    if shared is not None or token is None:
         remove_state(token_path)
     mapping["schema"] = SCHEMA
     if identity is not None:
         mapping["identity"] = {
             name: identity.get(name) for name in ("service", "key", "pid", "start_time", "boot_id")
         }
-        mapping["launched"] = {"workdir": state.get("workdir"), "command": state.get("command")}
+        mapping["launched"] = {
+            name: state[name] for name in ("workdir", "command", "auth", "token_file") if name in state
+        }
     write_state(path, mapping)
     return mapping
 
@@ -106,6 +112,19 @@ def _answering(
         host=config.hostname,
         key=config.key,
     )
+
+
+def _shared_token_file(state: Mapping[str, Any], token: str | None) -> str | None:
+    """Return where a group finds the token, if it can be read here: so can others who are handed the client state."""
+    from .tokens import read_token
+
+    path = state.get("token_file")
+    if token is None or not isinstance(path, str):
+        return None
+    try:
+        return path if read_token(path) == token else None
+    except TokenUnusable:
+        return None
 
 
 def _useless_tunnel(config: Configuration, exc: ServiceNotReachable) -> TunnelFailed:

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 from .launch_errors import HelperFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
     from typing import Protocol
 else:
     Protocol = object
 
-__all__ = ("Answer", "Executor", "LocalExecutor", "helper_module", "own_process")
+__all__ = (
+    "Answer",
+    "Executor",
+    "LocalExecutor",
+    "helper_module",
+    "interrupt_thread",
+    "interruptible",
+    "own_process",
+)
 
 TIMEOUT_S = 60.0
 INTERRUPT_S = 30.0  # a helper that is told to give up stops the service it waited for
@@ -26,6 +36,45 @@ _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from importlib import import_module; "
     "sys.exit(import_module(sys.argv.pop(1)).main(sys.argv[1:]))"
 )
+
+
+_lock = threading.Lock()
+_calls: dict[int, subprocess.Popen[bytes]] = {}  # by the thread that waits for the helper
+_interrupted: set[int] = set()
+
+
+def interrupt_thread(ident: int) -> None:
+    """Have a call that another thread waits for, or its next one, end with KeyboardInterrupt: signals reach one thread.
+
+    ident: `Thread.ident` of that thread.
+    """
+    with _lock:
+        _interrupted.add(ident)
+        process = _calls.get(ident)
+        if process is not None:
+            process.terminate()
+
+
+class interruptible:  # noqa: N801 - used as a function: contextlib would cost a helper 5 ms
+    """While this thread waits for the process, `interrupt_thread` ends both. Raises KeyboardInterrupt at the end."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._ident = threading.get_ident()
+
+    def __enter__(self) -> None:
+        with _lock:
+            _calls[self._ident] = self._process
+            if self._ident in _interrupted:
+                self._process.terminate()
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            _calls.pop(self._ident, None)
+            was_interrupted = self._ident in _interrupted
+            _interrupted.discard(self._ident)
+        if was_interrupted:
+            raise KeyboardInterrupt
 
 
 class Answer:
@@ -80,7 +129,8 @@ class LocalExecutor:
             start_new_session=True,  # an interrupt is for the client, who tells the helper
         ) as process:
             try:
-                stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
+                with interruptible(process):
+                    stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
             except subprocess.TimeoutExpired:
                 _give_up(process)
                 raise HelperFailed(
@@ -116,7 +166,7 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _give_up(process: subprocess.Popen[bytes]) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _give_up(process: subprocess.Popen[bytes]) -> None:
     """Have the helper end, and with it what it waits for."""
     import subprocess
 

@@ -171,7 +171,7 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
             from .conda import activation, read_conda_cache
 
             words = activation(request.conda_env, words, read_conda_cache())
-        _prepare_token(request)
+        shared = _prepare_token(request, "." if directory is not None else request.workdir)
         remove_state(request.state_path)  # a service must not take the state of the one before for its own
         state: dict[str, Any] = {
             "workdir": request.given_workdir,
@@ -194,6 +194,8 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
         try:
             state.update(pid=process.pid, status="starting", **_additions(request))
             state.update(identity_of(process.pid), schema=SCHEMA, auth=request.auth)
+            if shared is not None:
+                state["token_file"] = shared
             write_state(request.state_path, state)
         except BaseException:
             process.kill()
@@ -212,14 +214,17 @@ def _additions(request: LaunchRequest) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _prepare_token(request: LaunchRequest) -> None:
-    """Make a new token for the new process; a state file says only which kind."""
+def _prepare_token(request: LaunchRequest, workdir: str) -> str | None:
+    """Make a new token for the new process; return where a group finds it, if one shares it."""
+    from .group_tokens import group_token_path, share_token
     from .tokens import make_token, remove_token
 
+    remove_token(group_token_path(request.key))  # of the process before
     if request.auth == "none":
         remove_token(request.token_path)
-    else:
-        make_token(request.token_path, group=request.auth == "group")
+        return None
+    token = make_token(request.token_path)
+    return share_token(request.key, token, workdir) if request.auth == "group" else None
 
 
 def _latest(path: str, state: dict[str, Any]) -> dict[str, Any]:

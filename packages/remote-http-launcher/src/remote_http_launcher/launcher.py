@@ -69,10 +69,18 @@ def run_configuration(
     *,
     connection_dir: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
-    """Do what `run` does, for a checked configuration. executor: instead of the one that fits the configuration."""
+    """Do what `run` does, for a checked configuration. executor: instead of the one that fits the configuration.
+
+    quiet: the caller tells how it ended; only warnings, and a moving line on a terminal, are shown.
+    """
     progress = Progress(
-        config.key, config.log_level, log_file=config.log_file, debug_log_file=config.debug_log_file
+        config.key,
+        config.log_level,
+        log_file=config.log_file,
+        debug_log_file=config.debug_log_file,
+        quiet=quiet,
     )
     is_ready = False
     try:

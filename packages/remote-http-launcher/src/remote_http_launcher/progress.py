@@ -63,12 +63,15 @@ class Progress(NoProgress):
         *,
         log_file: str | None = None,
         debug_log_file: str | None = None,
+        quiet: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ConfigurationError when a file cannot be written."""
+        """quiet: errors, and that it is ready, are the caller's to tell. Raises ConfigurationError for a file that
+        cannot be written."""
         self._key = key
         self._level = level
+        self._quiet = quiet
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
         self._began = clock()
@@ -98,7 +101,7 @@ class Progress(NoProgress):
         self._write(f"  {self._key}: warning: {text}", to_stream=True, to_log=True)
 
     def error(self, message: str) -> None:
-        self._write(f"  {self._key}: error: {message}", to_stream=True, to_log=True)
+        self._write(f"  {self._key}: error: {message}", to_stream=not self._quiet, to_log=True)
 
     def close(self, *, is_ready: bool) -> None:
         self._end.set()
@@ -106,7 +109,7 @@ class Progress(NoProgress):
             self._thread.join()
         elapsed_s = self._elapsed()
         if is_ready and self._level == "minimal" and elapsed_s >= QUIET_S:
-            self._write(f"  {self._key}: ready ({elapsed_s:.1f}s)", to_stream=True, to_log=True)
+            self._write(f"  {self._key}: ready ({elapsed_s:.1f}s)", to_stream=not self._quiet, to_log=True)
         for file in (self._log, self._debug):
             if file is not None:
                 file.close()

@@ -49,19 +49,21 @@ class Registry(Generic[C, L]):
         self.extern: dict[str, C] = {}
         self.active: ActiveClients[C] = ActiveClients()
         self._make_launched = make_launched
+        self._main: Key | None = None  # the launched client of the last activation
         self._lock = threading.RLock()
         _registries.add(self)
 
     def define_launched(self, key: Key) -> L:
-        """Return the launched client of that key, made when it is new."""
+        """Return the launched client of that key; a new one when there is none, or another service is meant now."""
         with self._lock:
-            client = self.launched.get(key)
-            if client is None:
-                readonly, *scope = key
-                client = self._make_launched(readonly)
-                client.config(*scope)  # type: ignore[attr-defined] # both launched clients have it
-                self.launched[key] = client
-            return client
+            readonly, *scope = key
+            client: Any = self._make_launched(readonly)
+            client.config(*scope)
+            known: Any = self.launched.get(key)
+            if known is None or known.prepared != client.prepared:
+                self.launched[key] = known = client
+            found: L = known
+            return found
 
     def define_extern(self, name: str, client: C) -> None:
         with self._lock:
@@ -140,12 +142,22 @@ class Registry(Generic[C, L]):
                         remedy="define it with define_extern_client.",
                     )
                 clients.append(self.extern[name])
+            main = None if selection is None else keys[0]
+            self._leave_main(main)
+            self._main = main
             self.active = ActiveClients(clients, [client for client in clients if not client.readonly])
 
     def deactivate(self) -> None:
         """Have no active client."""
         with self._lock:
+            self._leave_main(None)
+            self._main = None
             self.active = ActiveClients()
+
+    def _leave_main(self, key: Key | None) -> None:
+        """Forget the definition that the last activation made, unless it is made again: its stage was left."""
+        if self._main is not None and self._main != key:
+            self.launched.pop(self._main, None)
 
     def ensure_initialized(self) -> None:
         """Launch and greet all that is defined."""

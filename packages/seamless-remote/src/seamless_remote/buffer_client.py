@@ -46,6 +46,11 @@ class BufferClient(Client):
         super().__init__(readonly)
         self.directory: str | None = None
 
+    @property
+    def has_server(self) -> bool:
+        """Whether there is more to ask than a directory."""
+        return self.url is not None or self.directory is None
+
     # --- the interface of coroutines ---
 
     async def get(self, checksum: Checksum | str) -> Buffer | None:

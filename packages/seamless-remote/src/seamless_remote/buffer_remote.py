@@ -45,6 +45,7 @@ __all__ = (
     "inspect_launched_clients",
     "promise",
     "promise_sync",
+    "reactivate",
     "write_buffer",
     "write_buffer_sync",
 )
@@ -129,6 +130,11 @@ def activate(
 def deactivate() -> None:
     """Use no client any more."""
     _registry.deactivate()
+
+
+def reactivate(clients: ActiveClients[BufferClient]) -> None:
+    """Use the clients again that `active_clients` returned once."""
+    _registry.active = clients
 
 
 def active_clients() -> ActiveClients[BufferClient]:
