@@ -29,7 +29,8 @@ def values_of(out: str) -> dict[str, tuple[str, str]]:
 def test_every_value_has_its_file_and_line(site, run):
     code, out, err = run("--offline")
     assert code == 1, "which back end is to be said"
-    assert "error: " in err and "- remote: jobserver" in err
+    assert "error: " in err
+    assert "- remote: jobserver" in err
     values = {name: (value, origin.strip()) for name, (value, origin) in values_of(out).items()}
     project = site.project / "seamless.yaml"
     assert values["project"] == ("p", f"{project}:1")
