@@ -51,7 +51,7 @@ if not is_whole():
     if hashlib.sha256(content).hexdigest() != digest:
         sys.exit("rhl-bootstrap: the archive arrived damaged")
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    temporary = path + ".%d.tmp" % os.getpid()
+    temporary = path + "." + os.urandom(8).hex() + ".tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(fd, "wb") as file:
         file.write(content)

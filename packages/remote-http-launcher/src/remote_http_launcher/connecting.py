@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .configuration import Configuration
     from .progress import NoProgress
 
-__all__ = ("connect", "handshake_port")
+__all__ = ("connect", "handshake_port", "valid_port")
 
 PROBE_TIMEOUT_S = 10.0
 CONNECT_TRIES, CONNECT_PAUSE_S = 5, 0.5
@@ -31,14 +31,25 @@ CONNECT_TRIES, CONNECT_PAUSE_S = 5, 0.5
 def handshake_port(config: Configuration, state: Mapping[str, Any]) -> int | None:
     """Return the port at which to ask, None if the state has no valid one."""
     name = (config.handshake.port_name if config.handshake else None) or "port"
-    port = state.get(name)
-    return port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 else None
+    return valid_port(state.get(name))
+
+
+def valid_port(value: object) -> int | None:
+    """Return the value if it is the number of a port."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536 else None
 
 
 def connect(
     config: Configuration, path: str, state: dict[str, Any], token: str | None, progress: NoProgress
 ) -> dict[str, Any]:
     """Return the client state, written to `path` once the service has answered from here."""
+    if valid_port(state.get("port")) is None:
+        raise ServiceNotReachable(
+            f"{config.key!r} says that it runs, but not at which port ('port' is {state.get('port')!r:.80})",
+            hint=f"rhl-inspect {config.key}; rhl-logs {config.key}",
+            host=config.hostname,
+            key=config.key,
+        )
     make_private_directory(os.path.dirname(path))
     token_path = path.removesuffix(".json") + ".token"
     if config.tunnel:

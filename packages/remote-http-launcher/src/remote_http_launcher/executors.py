@@ -6,6 +6,7 @@ call without its owner knowing; a call has a deadline; a helper reads nothing bu
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -28,6 +29,7 @@ __all__ = (
     "interrupt_thread",
     "interruptible",
     "own_process",
+    "start_hint",
 )
 
 TIMEOUT_S = 60.0
@@ -116,18 +118,24 @@ class LocalExecutor:
     def call(
         self, helper: str, arguments: Sequence[str], stdin: bytes = b"", timeout_s: float = TIMEOUT_S
     ) -> Answer:
-        """Run the helper, and return its answer. Raises HelperFailed when it takes too long."""
+        """Run the helper, and return its answer. Raises HelperFailed when it cannot be run or takes too long."""
         import subprocess
 
         words = own_process(helper_module(helper), arguments)
-        with subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,  # an interrupt is for the client, who tells the helper
-        ) as process:
+        try:
+            started = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_environment(),
+                start_new_session=True,  # an interrupt is for the client, who tells the helper
+            )
+        except OSError as exc:
+            raise HelperFailed(
+                f"{helper} cannot be run here: {exc.strerror}", hint=start_hint(exc), exit_code=-1
+            ) from exc
+        with started as process:
             try:
                 with interruptible(process):
                     stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
@@ -140,6 +148,13 @@ class LocalExecutor:
                 _give_up(process)
                 raise
         return Answer(process.returncode, stdout, stderr)
+
+
+def start_hint(exc: OSError) -> str:
+    """Return what helps where a program cannot be started."""
+    if exc.errno == errno.E2BIG:
+        return "make file_parameters and meta smaller: one word of a command has 128 KiB at most"
+    return "ulimit -a; free -m"
 
 
 def own_process(module: str, arguments: Sequence[str]) -> list[str]:

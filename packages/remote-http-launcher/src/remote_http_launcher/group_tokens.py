@@ -14,19 +14,13 @@ from __future__ import annotations
 import os
 import stat
 
-from .directories import BASE_VARIABLE, base_directory, make_private_directory
-from .keys import check_key
+from .directories import BASE_VARIABLE, base_directory, group_token_path, make_private_directory
 from .launch_errors import LaunchRefused
 
-__all__ = ("group_token_path", "share_token")
+__all__ = ("share_token",)
 
 DIRECTORY_MODE = 0o710
 TOKEN_MODE = 0o640
-
-
-def group_token_path(key: str) -> str:
-    """Return where the token that the group may read lies. Raises KeyInvalid."""
-    return os.path.join(base_directory(), "group-tokens", check_key(key) + ".token")
 
 
 def share_token(key: str, token: str, workdir: str) -> str:

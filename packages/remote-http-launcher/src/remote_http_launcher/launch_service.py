@@ -15,7 +15,7 @@ import os
 import time
 
 from .child import quoted_words, start_child
-from .directories import log_path, make_private_directory, server_directory
+from .directories import group_token_path, log_path, make_private_directory, server_directory
 from .errors import LauncherError, StateMalformed, StateMissing
 from .key_lock import KeyLock
 from .launch_errors import LaunchRefused, ServiceElsewhere
@@ -216,7 +216,6 @@ def _additions(request: LaunchRequest) -> dict[str, Any]:
 
 def _prepare_token(request: LaunchRequest, workdir: str) -> str | None:
     """Make a new token for the new process; return where a group finds it, if one shares it."""
-    from .group_tokens import group_token_path, share_token
     from .tokens import make_token, remove_token
 
     remove_token(group_token_path(request.key))  # of the process before
@@ -224,7 +223,11 @@ def _prepare_token(request: LaunchRequest, workdir: str) -> str | None:
         remove_token(request.token_path)
         return None
     token = make_token(request.token_path)
-    return share_token(request.key, token, workdir) if request.auth == "group" else None
+    if request.auth != "group":
+        return None
+    from .group_tokens import share_token
+
+    return share_token(request.key, token, workdir)
 
 
 def _latest(path: str, state: dict[str, Any]) -> dict[str, Any]:

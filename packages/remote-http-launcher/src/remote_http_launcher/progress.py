@@ -72,7 +72,7 @@ class Progress(NoProgress):
         self._key = key
         self._level = level
         self._quiet = quiet
-        self._stream = sys.stderr if stream is None else stream
+        self._stream: TextIO | None = sys.stderr if stream is None else stream  # None: there is none
         self._clock = clock
         self._began = clock()
         self._now = ""
@@ -82,7 +82,7 @@ class Progress(NoProgress):
         self._debug = _opened(debug_log_file if level != "debug" else None, "debug_log_file")
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_tty = level != "debug" and self._stream.isatty()
+        self._is_tty = level != "debug" and self._stream is not None and self._stream.isatty()
 
     def phase(self, name: str, result: str) -> None:
         line = f"{self._elapsed():6.1f}s {name}: {result}"
@@ -121,13 +121,14 @@ class Progress(NoProgress):
         with self._lock:
             if to_stream:
                 self._clear_bar()
-                print(line, file=self._stream, flush=True)
+                self._put(f"{line}\n")
             if to_log and self._log is not None:
                 print(line, file=self._log, flush=True)
             if self._debug is not None:
                 print(line, file=self._debug, flush=True)
 
     def _draw(self) -> None:
+        """Move a line on the terminal until the end; the thread's function."""
         if self._end.wait(QUIET_S):
             return
         while True:
@@ -135,8 +136,7 @@ class Progress(NoProgress):
                 elapsed_s = self._elapsed()
                 at = int(elapsed_s / _REDRAW_S) % _BAR
                 bar = "." * at + "#" + "." * (_BAR - 1 - at)
-                self._stream.write(f"\r  {self._key}: [{bar}] {self._now} ({elapsed_s:.0f}s)\x1b[K")
-                self._stream.flush()
+                self._put(f"\r  {self._key}: [{bar}] {self._now} ({elapsed_s:.0f}s)\x1b[K")
                 self._has_bar = True
             if self._end.wait(_REDRAW_S):
                 break
@@ -145,8 +145,17 @@ class Progress(NoProgress):
 
     def _clear_bar(self) -> None:
         if self._has_bar:
-            self._stream.write("\r\x1b[K")
+            self._put("\r\x1b[K")
             self._has_bar = False
+
+    def _put(self, text: str) -> None:
+        """Write to the stream; one that nobody reads any more must not end a launch."""
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._stream = None
 
 
 def _opened(path: str | None, field: str) -> TextIO | None:

@@ -7,8 +7,8 @@ A host without helpers gets them in one file (bootstrap.py), once.
 
 from __future__ import annotations
 
-from .executors import TIMEOUT_S, Answer, interruptible
-from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, ssh_error
+from .executors import TIMEOUT_S, Answer, interruptible, start_hint
+from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, SshFailed, ssh_error
 from .ssh_master import ssh_master
 from .ssh_slots import slot
 
@@ -36,6 +36,7 @@ class SshExecutor:
         self._host = host
         self._may_bootstrap = may_bootstrap
         self._bootstrapped = ""  # path of the helpers' file on the host
+        self._prefix = PATH_PREFIX
         self.n_calls = 0
 
     def call(
@@ -44,6 +45,9 @@ class SshExecutor:
         """Run the helper; return its answer. Raises SshFailed and its kinds, HelperMissing, HelperTooOld."""
         if not self._bootstrapped:
             answer = self.run([helper, *arguments], stdin, timeout_s)
+            if self._prefix == PATH_PREFIX and _knows_no_prefix(answer):
+                self._prefix = f"env {PATH_PREFIX}"
+                answer = self.run([helper, *arguments], stdin, timeout_s)
             if not _is_missing(answer, helper):
                 self._check_age(helper, answer)
                 return answer
@@ -61,15 +65,23 @@ class SshExecutor:
 
         master = ssh_master(self._host)
         master.ensure()
-        command = f"{PATH_PREFIX} {shlex.join(words)}"
+        command = f"{self._prefix} {shlex.join(words)}"
         with slot(master.slots_path, self._host):
             self.n_calls += 1
-            with subprocess.Popen(
-                ["ssh", *master.options, "--", self._host, command],
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            ) as process:
+            try:
+                started = subprocess.Popen(
+                    ["ssh", *master.options, "--", self._host, command],
+                    stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            except OSError as exc:
+                raise SshFailed(
+                    f"ssh to {self._host!r} cannot be run: {exc.strerror}",
+                    hint=start_hint(exc),
+                    host=self._host,
+                ) from exc
+            with started as process:
                 try:
                     with interruptible(process):
                         stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
@@ -111,6 +123,12 @@ class SshExecutor:
                 hint=f"on {self._host}: pip install --upgrade remote-http-launcher",
                 host=self._host,
             )
+
+
+def _knows_no_prefix(answer: Answer) -> bool:
+    """Tell whether the shell took the assignment before the command for the command, as csh and tcsh do."""
+    said = answer.stderr
+    return answer.exit_code != 0 and said.startswith("PATH=") and "command not found" in said.lower()
 
 
 def _is_missing(answer: Answer, helper: str) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from remote_http_launcher import run
-from remote_http_launcher.group_tokens import group_token_path, share_token
+from remote_http_launcher.directories import group_token_path
+from remote_http_launcher.group_tokens import share_token
 from remote_http_launcher.helpers.rm import main as rm
 from remote_http_launcher.helpers.stop import main as stop
 from remote_http_launcher.launch_errors import LaunchRefused

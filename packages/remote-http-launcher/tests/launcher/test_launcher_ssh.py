@@ -231,6 +231,28 @@ def test_helpers_in_a_conda_base_are_found(ssh_host):
     assert not (ssh_host.home / ".remote-http-launcher" / "bootstrap").exists()
 
 
+CSH = """\
+#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+    PATH=*) echo "PATH=/nowhere:/bin: Command not found." >&2; exit 1 ;;
+    *) exec /bin/sh -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+
+
+def test_login_shell_that_knows_no_assignments_before_a_command_will_do(ssh_host):
+    shell = ssh_host.folder / "csh"  # in the one respect that matters
+    shell.write_text(CSH)
+    shell.chmod(0o700)
+    with open(ssh_host.folder / "sshd_config", "a") as file:
+        file.write(f"ForceCommand {shell}\n")
+    ssh_host.stop()
+    ssh_host.start()
+    run(ssh_host.config())
+    assert len(ssh_host.world.starts()) == 1
+    assert ssh_host.log.read_text().count("Starting session: forced-command") == 3  # one more, once
+
+
 @pytest.mark.provokes("HelperTooOld")
 @pytest.mark.parametrize(
     "script",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 
-from remote_http_launcher.directories import client_directory, client_state_path, server_state_path
+from remote_http_launcher.directories import (
+    client_directory,
+    client_state_path,
+    group_token_path,
+    server_state_path,
+)
 from remote_http_launcher.errors import StateMalformed, StateMissing, UsageError
-from remote_http_launcher.group_tokens import group_token_path
 from remote_http_launcher.processes import is_ours
 from remote_http_launcher.state_files import read_state, remove_state
 from remote_http_launcher.tokens import remove_token, token_path
