@@ -68,7 +68,8 @@ constraints: $(STAMP) ## choose the newest third-party versions again (UPGRADE= 
 changelog: $(STAMP) ## print the changelog that the fragments make
 	@$(BIN)/python -m tools.changelog
 
-generated: $(STAMP) ## rewrite the committed numbers of tests/ratchets.toml
+generated: $(STAMP) ## rewrite the committed numbers of tests/ratchets.toml, and the JSON schemas
+	@$(BIN)/python -m tools.config_schemas
 	@$(BIN)/python -m tools.ratchets
 
 venv: $(STAMP) ## make the virtual environment

@@ -16,6 +16,7 @@ from .cluster_fields import (
 )
 from .errors import ClusterUnknown, ConfigurationError, ConfigurationFileInvalid
 from .names import name_problem
+from .remedies import name_remedy, spelled_remedy
 from .spelling import meant, one_of
 from .yaml_nodes import ListNode, MappingNode, Node, ScalarNode
 
@@ -173,7 +174,9 @@ def parse_clusters(tables: Iterable[MappingNode]) -> tuple[dict[str, Cluster], s
                 local = node
                 continue
             if not isinstance(key.value, str):
-                raise _invalid(f"the name of a cluster must be text, not {key.describe()}", key.place)
+                raise _invalid(
+                    f"the name of a cluster must be text, not {key.describe()}", key.place, name_remedy(key)
+                )
             if problem := name_problem("cluster", key.value):
                 raise _invalid(problem, key.place)
             definitions.pop(key.value, None)
@@ -196,8 +199,11 @@ def define_clusters(definitions: Mapping[str, Any]) -> None:
     from . import select
     from .yaml_nodes import node_of
 
-    node = node_of(dict(definitions))
-    assert isinstance(node, MappingNode)
+    node = node_of(definitions)
+    if not isinstance(node, MappingNode):
+        raise _invalid(
+            f"definitions must be a mapping from names to definitions, not {node.describe()}", None
+        )
     select.replace_clusters(*parse_clusters([node]))
 
 
@@ -215,13 +221,14 @@ def get_local_cluster() -> str | None:
     return current_configuration().local_cluster
 
 
-def cluster_of(clusters: Mapping[str, Cluster], name: str) -> Cluster:
-    """Return one of the clusters. Raises ClusterUnknown."""
+def cluster_of(clusters: Mapping[str, Cluster], name: str, place: Place | None = None) -> Cluster:
+    """Return one of the clusters. place: where it is asked for. Raises ClusterUnknown."""
     found = clusters.get(name)
     if found is None:
         known = ", ".join(sorted(clusters)) or "none"
         raise ClusterUnknown(
             f"cluster {name!r} is not defined; defined are: {known}.",
+            place=place,
             remedy=meant(name, clusters)
             or "Define it in ~/.seamless/clusters.yaml or with the command 'clusters' of seamless.profile.yaml.",
         )
@@ -312,11 +319,41 @@ def check_field(what: str, field: Field, node: Node, place: Place | None) -> Any
     if field.type == "nested":
         return node
     value = node.plain()
+    if field.type == "mapping" and isinstance(node, MappingNode):
+        _check_json(f"{field.name!r} of {what}", node, place)
     problem = _problem(field, value)
     if problem:
-        near = meant(value, field.choices) if field.choices else ""
+        near = meant(value, field.choices) if field.choices and isinstance(value, str) else ""
+        near = near or spelled_remedy(field.type, field.name, node)
         raise _invalid(f"{field.name!r} of {what} must be {problem}, not {node.describe()}", place, near)
     return value
+
+
+def _check_json(what: str, node: Node, place: Place | None) -> None:
+    """Refuse what JSON cannot say: it is how the value travels."""
+    place = node.place or place
+    if isinstance(node, MappingNode):
+        for key, value in node.entries:
+            if not isinstance(key.value, str):
+                raise _invalid(
+                    f"a key of {what} must be text, not {key.describe()}",
+                    key.place or place,
+                    name_remedy(key),
+                )
+            _check_json(what, value, place)
+    elif isinstance(node, ListNode):
+        for item in node.items:
+            _check_json(what, item, place)
+    else:
+        value = node.plain()
+        is_number = isinstance(value, (int, float)) and abs(value) < float("inf")
+        if not (value is None or isinstance(value, str) or is_number):
+            remedy = node.quoted() if isinstance(node, ScalarNode) else ""
+            raise _invalid(
+                f"{what} holds {node.describe()}, which is no text, number or truth value",
+                place,
+                f"Put it in quotes: {remedy}." if remedy else "",
+            )
 
 
 def _problem(field: Field, value: Any) -> str:
@@ -335,7 +372,7 @@ def _problem(field: Field, value: Any) -> str:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return "" if fits else "a list of texts"
     if kind == "mapping":
-        return "" if isinstance(value, dict) and all(isinstance(key, str) for key in value) else "a mapping"
+        return "" if isinstance(value, dict) else "a mapping"
     if not isinstance(value, str) or not value.strip():
         return "text that is not blank"
     return ""

@@ -7,7 +7,9 @@ __all__ = (
     "CLUSTER_FIELDS",
     "CLUSTER_TYPES",
     "FRONTEND_FIELDS",
+    "PURE_QUEUE_NEEDS",
     "QUEUE_FIELDS",
+    "QUEUE_NEEDS",
     "SERVICES",
     "SERVICE_FIELDS",
     "Field",
@@ -115,6 +117,12 @@ QUEUE_FIELDS = _table(
     Field("worker_threads", "count", "threads of a worker process", null=True),
     Field("processes", "count", "worker processes of a job", null=True),
     Field("job_extra_directives", "list of text", "more directives of the job script", null=True),
+    Field("job_script_prologue", "list of text", "shell lines before the worker starts", null=True),
     Field("dask_resources", "mapping", "abstract resources of Dask workers", null=True),
     Field("extra_dask_config", "mapping", "more configuration of Dask", null=True),
 )
+
+QUEUE_NEEDS = ("conda", "walltime", "memory", "maximum_jobs", "unknown_task_duration", "target_duration")
+"""What a queue must say before a Dask server can be configured from it."""
+PURE_QUEUE_NEEDS = ("conda", "walltime", "memory", "maximum_jobs")
+"""The same for a Dask server without storage."""

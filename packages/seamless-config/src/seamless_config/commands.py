@@ -7,8 +7,10 @@ selected. Pure: from nodes to commands; nothing is looked up, nothing is carried
 
 from __future__ import annotations
 
+from .cluster_fields import AUTH_MODES
 from .errors import ConfigurationFileInvalid
 from .names import name_problem
+from .remedies import entry_remedy, name_remedy, root_remedy, spelled_remedy, unknown_command_remedy
 from .spelling import meant, one_of
 from .yaml_nodes import ListNode, MappingNode, Node, ScalarNode
 
@@ -36,7 +38,8 @@ INHERIT = "inherit_from_parent"
 
 
 class CommandKind:
-    """What a command takes. type: "name", "choice", "bool", "count", "text" or "mapping"; null: it is allowed."""
+    """What a command takes. type: "name", "choice", "bool", "count", "text", "mapping" or "auth" (a choice,
+    or a mapping from clusters to choices); null: it is allowed."""
 
     __slots__ = ("choices", "example", "name", "null", "summary", "type")
 
@@ -87,6 +90,13 @@ COMMANDS = {
             "clusters: {mycluster: {...}}",
             "define clusters here, before all other commands",
         ),
+        CommandKind(
+            "auth",
+            "auth",
+            "auth: {mycluster: group}",
+            "who may use the services of the selected cluster, or of each named one",
+            choices=AUTH_MODES,
+        ),
         CommandKind("record", "bool", "record: true", "whether execution records are full"),
         CommandKind("node", "text", "node: node17", "run jobs on this node of the cluster", null=True),
         CommandKind(
@@ -125,10 +135,11 @@ def inherits(root: Node | None) -> bool:
     return False
 
 
-def commands_of(root: Node | None, file: str, stage: str | None) -> list[Command]:
+def commands_of(root: Node | None, stage: str | None, hints: list[str] | None = None) -> list[Command]:
     """Return the commands that count, those of blocks of the selected stage in place of the block.
 
-    Blocks of other stages are not looked into. Raises ConfigurationFileInvalid.
+    Blocks of other stages are not looked into. hints: gets what is allowed and cannot be meant so.
+    Raises ConfigurationFileInvalid.
     """
     if root is None:
         return []  # an empty file, or comments only: nothing is asked for
@@ -136,17 +147,17 @@ def commands_of(root: Node | None, file: str, stage: str | None) -> list[Command
         raise ConfigurationFileInvalid(
             f"the file must hold a list of commands, not {root.describe()}.",
             place=root.place,
-            remedy="Write each command as an entry of a list, for example '- project: my-project'.",
+            remedy=root_remedy(root, COMMANDS),
         )
-    return list(_commands(root, stage, is_top=True))
+    return list(_commands(root, stage, [] if hints is None else hints, is_top=True))
 
 
-def _commands(block: ListNode, stage: str | None, *, is_top: bool) -> Iterator[Command]:
+def _commands(block: ListNode, stage: str | None, hints: list[str], *, is_top: bool) -> Iterator[Command]:
     for item in block.items:
         key, argument = _entry(item)
         name = key.value
         if name == "stage" or (name.startswith("stage ") and not isinstance(item, ScalarNode)):
-            yield from _stage_block(key, argument, stage)
+            yield from _stage_block(key, argument, stage, hints)
         elif name == INHERIT:
             if not is_top:
                 raise ConfigurationFileInvalid(
@@ -184,7 +195,9 @@ def _entry(item: Node) -> tuple[ScalarNode, Node]:
             remedy="Begin each command with '- ' on a line of its own.",
         )
     raise ConfigurationFileInvalid(
-        f"an entry must be a command, not {item.describe()}.", place=item.place, remedy=_expected()
+        f"an entry must be a command, not {item.describe()}.",
+        place=item.place,
+        remedy=entry_remedy(item) or _expected(),
     )
 
 
@@ -192,37 +205,42 @@ def _expected() -> str:
     return "An entry is a command, for example '- project: my-project'."
 
 
-def _stage_block(key: ScalarNode, argument: Node, stage: str | None) -> Iterator[Command]:
+def _stage_block(key: ScalarNode, argument: Node, stage: str | None, hints: list[str]) -> Iterator[Command]:
     name = key.value[len("stage") :].strip()
     if not name:
+        given = argument.value if isinstance(argument, ScalarNode) else None
+        example = given if isinstance(given, str) and given else "NAME"
         raise ConfigurationFileInvalid(
             "a stage block needs the name of the stage.",
             place=key.place,
-            remedy="Write 'stage NAME:' with commands below.",
+            remedy=f"Write '- stage {example:.80}:' with commands below.",
         )
-    if problem := name_problem("stage", name):
-        raise ConfigurationFileInvalid(f"{problem}.", place=key.place)
     if not isinstance(argument, ListNode):
         raise ConfigurationFileInvalid(
-            f"the block of stage {name!r} must hold a list of commands, not {argument.describe()}.",
+            f"the block of stage {name!r:.120} must hold a list of commands, not {argument.describe()}.",
             place=argument.place or key.place,
             remedy="Write each command of the block as '- command: argument', indented below 'stage NAME:'.",
         )
+    if problem := name_problem("stage", name):
+        more = ""
+        if ":" in name:
+            more = f" There are no blocks of substages: write 'stage {name.partition(':')[0]}:'."
+        hints.append(f"{key.place}: this block never counts, for {problem}.{more}")
+        return
     if name == stage:
-        yield from _commands(argument, stage, is_top=False)
+        yield from _commands(argument, stage, hints, is_top=False)
 
 
 def _command(key: ScalarNode, argument: Node) -> Command:
     name = key.value
     kind = COMMANDS.get(name)
     if kind is None:
-        near = meant(name, [*COMMANDS, INHERIT, "stage"])
-        if name.startswith("stage") and name[len("stage") :].strip():
-            near = f"Did you mean 'stage {name[len('stage') :].strip()}:', with a list of commands below?"
+        known = [*COMMANDS, INHERIT, "stage"]
         raise ConfigurationFileInvalid(
             f"{name!r:.80} is no command.",
             place=key.place,
-            remedy=near or f"The commands are {', '.join([*COMMANDS, INHERIT, 'stage NAME'])}.",
+            remedy=unknown_command_remedy(name, known)
+            or f"The commands are {', '.join([*COMMANDS, INHERIT, 'stage NAME'])}.",
         )
     if kind.type == "mapping":
         if not isinstance(argument, MappingNode):
@@ -231,7 +249,9 @@ def _command(key: ScalarNode, argument: Node) -> Command:
                 place=argument.place or key.place,
                 remedy=f"Write '{kind.example}'.",
             )
-        return Command(name, argument, key.place, argument.place)
+        return Command(name, argument, key.place, argument.place or key.place)
+    if kind.type == "auth" and isinstance(argument, MappingNode):
+        return Command(name, _auth_by_cluster(argument), key.place, argument.place or key.place)
     value = argument.plain() if isinstance(argument, ScalarNode) else argument
     described = argument.describe()
     if problem := check_argument(kind, value, described):
@@ -239,9 +259,28 @@ def _command(key: ScalarNode, argument: Node) -> Command:
         raise ConfigurationFileInvalid(
             f"{problem}.",
             place=argument.place or key.place,
-            remedy=choice or f"For example '- {kind.example}'.",
+            remedy=choice or spelled_remedy(kind.type, name, argument) or f"For example '- {kind.example}'.",
         )
     return Command(name, value, key.place, argument.place)
+
+
+def _auth_by_cluster(argument: MappingNode) -> dict[str, str]:
+    for cluster, mode in argument.entries:
+        problem = (
+            name_problem("cluster", cluster.value)
+            if isinstance(cluster.value, str)
+            else f"the name of a cluster must be text, not {cluster.describe()}"
+        )
+        if problem:
+            raise ConfigurationFileInvalid(f"{problem}.", place=cluster.place, remedy=name_remedy(cluster))
+        value = mode.value if isinstance(mode, ScalarNode) else None
+        if value not in AUTH_MODES:
+            raise ConfigurationFileInvalid(
+                f"auth of cluster {cluster.value!r} must be {one_of(AUTH_MODES)}, not {mode.describe()}.",
+                place=mode.place or cluster.place,
+                remedy=meant(value, AUTH_MODES) if isinstance(value, str) else "",
+            )
+    return dict(argument.plain())
 
 
 def check_argument(kind: CommandKind, value: object, described: str) -> str:
@@ -257,7 +296,7 @@ def check_argument(kind: CommandKind, value: object, described: str) -> str:
         return ""
     if not isinstance(value, str):
         return f"{name} must be text{' or null' if kind.null else ''}, not {described}"
-    if kind.type == "choice":
+    if kind.type in ("choice", "auth"):
         return "" if value in kind.choices else f"{name} must be {one_of(kind.choices)}, not {described}"
     if kind.type == "name":
         return name_problem(name, value)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .commands import Command
+    from .places import Place
 
 __all__ = ("CACHE_CLUSTER", "CACHE_PROJECT", "Configuration", "queue_problem", "read_configuration")
 
@@ -67,13 +68,21 @@ class Configuration:
 
     def cluster(self, name: str | None = None) -> Cluster:
         """Return a cluster; None: the selected one. Raises ClusterUnknown, and ConfigurationError without any."""
+        is_selected = not name
         name = name or self.selection.cluster
         if not name:
             raise ConfigurationError(
                 "no cluster is selected.",
                 remedy="Add '- cluster: NAME' to seamless.profile.yaml, or give --cluster NAME to a command.",
             )
-        return cluster_of(self.clusters, name)
+        return cluster_of(self.clusters, name, self.place_of("cluster") if is_selected else None)
+
+    def place_of(self, field: str) -> Place | None:
+        """Return where a field was selected, when that was in a file."""
+        from .places import Place
+
+        origin = self.selection.origin(field)
+        return origin if isinstance(origin, Place) else None
 
     def project(self) -> str:
         """Return the selected project. Raises ConfigurationError."""
@@ -150,7 +159,8 @@ def read_configuration(
     from .project_files import read_project_files
 
     files = read_project_files(workdir)
-    commands = files.commands(stage)
+    hints = [files.hint] if files.hint else []
+    commands = files.commands(stage, hints)
     tables = read_cluster_files()
     names = [table.place.file for table in tables if table.place is not None]
     tables += [command.argument for command in commands if command.name == "clusters"]
@@ -160,7 +170,7 @@ def read_configuration(
         files=(*names, *files.names),
         clusters=clusters,
         local_cluster=local_cluster,
-        hints=(files.hint,) if files.hint else (),
+        hints=tuple(hints),
     )
     for command in commands:
         if command.name != "clusters":
@@ -169,10 +179,27 @@ def read_configuration(
 
 
 def _carried_out(command: Command, selection: Selection, found: Configuration) -> Selection:
+    assert command.place is not None
+    argument, place = command.argument, command.argument_place or command.place
     if command.name == "queue":
         _check_queue(command, selection, found)
-    assert command.place is not None
-    return selection.with_(command.name, command.argument, command.argument_place or command.place)
+    if command.name == "auth":
+        argument = {**(selection.auth or {}), **_auth_by_cluster(argument, selection, place)}
+    return selection.with_(command.name, argument, place)
+
+
+def _auth_by_cluster(
+    argument: str | Mapping[str, str], selection: Selection, place: Place
+) -> Mapping[str, str]:
+    if not isinstance(argument, str):
+        return argument
+    if selection.cluster is None:
+        raise ConfigurationFileInvalid(
+            f"auth {argument!r} is selected before a cluster is.",
+            place=place,
+            remedy=f"Write 'cluster' above 'auth', or name the cluster: 'auth: {{mycluster: {argument}}}'.",
+        )
+    return {selection.cluster: argument}
 
 
 def _check_queue(command: Command, selection: Selection, found: Configuration) -> None:

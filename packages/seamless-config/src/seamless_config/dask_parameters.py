@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .cluster import Cluster, Queue
+from .cluster_fields import PURE_QUEUE_NEEDS, QUEUE_NEEDS
 from .configuration import Configuration
 from .errors import ConfigurationError
 
@@ -10,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("cluster_string", "dask_parameters")
+__all__ = ("cluster_string", "dask_parameters", "missing_fields")
 
 CLUSTER_CLASSES = {
     "local": "distributed::LocalCluster",
@@ -24,6 +25,14 @@ SPELLED = {  # what the Dask wrapper calls a field of the queue
     "dask_resources": "dask-resources",
 }
 PURE_WORKER_THREADS = 2
+EXAMPLES = {
+    "conda": "seamless-dask",
+    "walltime": '"01:00:00"',
+    "memory": "8GB",
+    "maximum_jobs": "10",
+    "unknown_task_duration": "1m",
+    "target_duration": "10m",
+}
 
 
 def cluster_string(cluster: Cluster) -> str:
@@ -41,6 +50,7 @@ def dask_parameters(
     configuration: Configuration, cluster: Cluster, queue: Queue, *, is_pure: bool
 ) -> dict[str, Any]:
     """Return the parameters, without those that are not set. Raises ConfigurationError."""
+    _check_needs(cluster, queue, is_pure=is_pure)
     fields = dict(queue.fields)
     directives = list(fields.get("job_extra_directives") or ())
     if cluster.type == "local" and fields.get("cores") is None and cluster.workers is not None:
@@ -73,6 +83,28 @@ def dask_parameters(
     else:
         found["record"] = bool(configuration.selection.record)
     return found
+
+
+def missing_fields(cluster: Cluster, queue: Queue, *, is_pure: bool = False) -> list[str]:
+    """Return the fields that a queue lacks for a Dask server to be configured from it."""
+    needs = PURE_QUEUE_NEEDS if is_pure else QUEUE_NEEDS
+    has_default = is_pure and cluster.type == "local" and cluster.workers is not None
+    return [
+        name for name in needs if queue.get(name) is None and not (name == "maximum_jobs" and has_default)
+    ]
+
+
+def _check_needs(cluster: Cluster, queue: Queue, *, is_pure: bool) -> None:
+    missing = missing_fields(cluster, queue, is_pure=is_pure)
+    if missing:
+        raise ConfigurationError(
+            f"queue {queue.name!r} of cluster {cluster.name!r} lacks {', '.join(missing)}; a Dask server cannot be "
+            "configured from it.",
+            place=queue.place,
+            remedy="Add to the queue, for example: "
+            + ", ".join(f"'{name}: {EXAMPLES[name]}'" for name in missing)
+            + "; or take them over with 'TEMPLATE: OTHER_QUEUE'.",
+        )
 
 
 def _node_directives(cluster: Cluster, node: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamless.errors import SeamlessError
 
-from .places import Place
+from .places import Place, printable
 
 __all__ = (
     "ClusterUnknown",
@@ -24,9 +24,9 @@ class ConfigurationError(SeamlessError, RuntimeError):
 
     def __init__(self, cause: str, *, place: Place | None = None, remedy: str = "") -> None:
         super().__init__(cause)
-        self.cause = cause
+        self.cause = printable(cause)  # it may repeat what stands in a file
         self.place = place
-        self.remedy = remedy
+        self.remedy = printable(remedy)
 
     @property
     def file(self) -> str | None:

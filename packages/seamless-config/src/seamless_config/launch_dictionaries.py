@@ -24,6 +24,7 @@ __all__ = ("ALL_SERVICES", "STORAGE_SERVICES", "key_of", "launch_dictionary", "l
 STORAGE_SERVICES = ("hashserver", "database")
 ALL_SERVICES = (*SERVICES, "pure-daskserver")
 MODES = ("rw", "ro")
+PLAIN_NAMES = "Use letters, digits, '_', '-' and '.' in names, and '/' and '~' besides in directories."
 
 _templates: dict[str, dict[str, Any]] | None = None
 
@@ -32,7 +33,7 @@ def launch_templates() -> dict[str, dict[str, Any]]:
     """Return the launch templates by tool, read once."""
     global _templates
     if _templates is None:
-        from .yaml_nodes import read_yaml
+        from .yaml_reader import read_yaml
 
         node = read_yaml(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools.yaml"))
         assert node is not None
@@ -65,6 +66,10 @@ def launch_dictionary(
     is_pure = service == "pure-daskserver"
     frontend = cluster.frontend(service, frontend_name)
     has_queue = service.endswith("daskserver")
+    if has_queue:
+        from .dask_parameters import cluster_string
+
+        cluster_string(cluster)  # without a type, there is no use in a queue
     queue = _queue_name(configuration, cluster, queue if is_pure else None) if has_queue else None
     found = _fields(configuration, service, cluster, frontend, queue, remote_clients)
     texts = _texts(configuration, service, cluster, frontend, mode, queue)
@@ -78,7 +83,11 @@ def launch_dictionary(
                 value = substitute(value, texts, name=name)
             found[name] = value
     except LauncherError as exc:
-        raise ConfigurationError(f"the {service} of cluster {cluster.name!r}: {exc.message}") from exc
+        raise ConfigurationError(
+            f"the {service} of cluster {cluster.name!r}: {exc.message}",
+            place=frontend.place,
+            remedy=PLAIN_NAMES,
+        ) from exc
     found["meta"] = _meta(configuration, service, mode, queue)
     return found
 
@@ -95,7 +104,7 @@ def key_of(launch: Mapping[str, Any]) -> str:
         raise ConfigurationError(
             f"the {meta.get('service')} of cluster {meta.get('cluster')!r}, project {meta.get('project')!r}, stage "
             f"{meta.get('stage')!r} cannot be launched: {exc.message}",
-            remedy="Use letters, digits, '_', '-' and '.' in names, and '/' and '~' besides in directories.",
+            remedy=PLAIN_NAMES,
         ) from exc
 
 
@@ -118,8 +127,9 @@ def _fields(
     for name in ("network_interface", "conda", "port_start", "port_end"):
         if offered.get(name) is not None:
             found[name] = offered[name]
-    if frontend.auth is not None:
-        found["auth"] = frontend.auth
+    auth = (configuration.selection.auth or {}).get(cluster.name, frontend.auth)
+    if auth is not None:
+        found["auth"] = auth
     if service == "jobserver":
         if cluster.workers is None:
             raise ConfigurationError(

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("Place",)
+__all__ = ("Place", "printable")
+
+
+def printable(text: str) -> str:
+    """Return the text without what a terminal would act upon; ends of lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else " " if character == "\t" else "?"
+        for character in text
+    )
 
 
 class Place:
@@ -17,7 +27,8 @@ class Place:
         self.text = text
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}, column {self.column}" if self.line else self.file
+        file = printable(self.file)
+        return f"{file}, line {self.line}, column {self.column}" if self.line else file
 
     def __repr__(self) -> str:
         return f"Place({str(self)!r})"
@@ -35,7 +46,7 @@ class Place:
         """Return the line with a mark below the column; "" for a whole file."""
         if not self.text.strip():
             return ""
-        text = self.text.rstrip().replace("\t", " ")
+        text = printable(self.text.rstrip()).replace("\n", "?")
         start = max(0, self.column - 60)
         piece = text[start : start + 100]
         return f"    {piece}\n    {' ' * (self.column - 1 - start)}^"

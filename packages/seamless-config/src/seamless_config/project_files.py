@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 
 from .commands import Command, commands_of, inherits
-from .yaml_nodes import Node, read_yaml
+from .errors import ConfigurationError
+from .yaml_reader import file_exists, read_yaml
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .yaml_nodes import Node
 
 __all__ = ("PROJECT_FILES", "ProjectFiles", "read_project_files")
 
@@ -25,19 +30,30 @@ class ProjectFiles:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.nodes)
 
-    def commands(self, stage: str | None) -> list[Command]:
-        """Return the commands that count, in order. Raises ConfigurationFileInvalid."""
-        return [command for name, node in self.nodes for command in commands_of(node, name, stage)]
+    def commands(self, stage: str | None, hints: list[str] | None = None) -> list[Command]:
+        """Return the commands that count, in order; see `commands_of`. Raises ConfigurationFileInvalid."""
+        return [command for _, node in self.nodes for command in commands_of(node, stage, hints)]
 
 
-def read_project_files(workdir: str) -> ProjectFiles:
-    """Read the files of a directory and of the parents it inherits from. Raises ConfigurationFileInvalid."""
+def read_project_files(workdir: str, problems: list[ConfigurationError] | None = None) -> ProjectFiles:
+    """Read the files of a directory and of the parents it inherits from. Raises ConfigurationFileInvalid.
+
+    problems: gets what is wrong with a file, instead of it being raised; the file is left out then.
+    """
     directory = os.path.realpath(workdir)
     levels: list[list[tuple[str, Node | None]]] = []
     hint = ""
     while True:
         names = [os.path.join(directory, name) for name in PROJECT_FILES]
-        found = [(name, read_yaml(name)) for name in names if os.path.isfile(name)]
+        found = []
+        for name in names:
+            try:
+                if file_exists(name):
+                    found.append((name, read_yaml(name)))
+            except ConfigurationError as exc:
+                if problems is None:
+                    raise
+                problems.append(exc)
         levels.append(found)
         parent = os.path.dirname(directory)
         if parent == directory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .cluster import Queue, check_field
 from .cluster_fields import QUEUE_FIELDS
 from .errors import ConfigurationFileInvalid
+from .remedies import name_remedy
 from .spelling import meant
 from .yaml_nodes import MappingNode, Node, ScalarNode
 
@@ -24,7 +25,11 @@ def parse_queues(what: str, node: Node, cluster_type: str | None) -> dict[str, Q
     queues: dict[str, Queue] = {}
     for key, value in node.entries:
         if not isinstance(key.value, str) or not key.value.strip():
-            raise _invalid(f"the name of a queue of {what} must be text, not {key.describe()}", key.place)
+            raise _invalid(
+                f"the name of a queue of {what} must be text, not {key.describe()}",
+                key.place,
+                name_remedy(key),
+            )
         queues[key.value] = _queue(f"queue {key.value!r} of {what}", key, value, cluster_type, queues)
     return queues
 

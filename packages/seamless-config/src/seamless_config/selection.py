@@ -29,13 +29,14 @@ FIELDS = (
     "node",
     "record",
     "nparallel",
+    "auth",
 )
 
 
 class Selection:
     """What is selected. A field that nobody has set is None; `in` tells whether it was set (to null, even).
 
-    queue_cluster: the cluster for which the queue was selected.
+    queue_cluster: the cluster for which the queue was selected. auth: mode by cluster.
     """
 
     __slots__ = ("_origins", "_values", "queue_cluster")
@@ -52,6 +53,7 @@ class Selection:
     node: str | None
     record: bool | None
     nparallel: int | None
+    auth: Mapping[str, str] | None
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class Selection:
         )
 
     def __hash__(self) -> int:
-        return hash(tuple(sorted(self._values.items(), key=lambda item: item[0])))
+        return hash(tuple((name, str(value)) for name, value in sorted(self._values.items())))
 
     def __repr__(self) -> str:
         return f"Selection({', '.join(f'{name}={value!r}' for name, value in self._values.items())})"
@@ -95,7 +97,7 @@ class Selection:
         origins[field] = origin
         if field == "queue":
             queue_cluster = values.get("cluster")
-        if field == "cluster" and value != self._values.get("cluster"):
+        if field == "cluster" and value != self.queue_cluster:
             values.pop("queue", None)
             origins.pop("queue", None)
             queue_cluster = None

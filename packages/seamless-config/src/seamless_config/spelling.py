@@ -8,6 +8,9 @@ if TYPE_CHECKING:
 
 __all__ = ("meant", "one_of")
 
+MIN_PREFIX = 3  # characters from which on the beginning of a word counts as near
+MAX_WORD = 100  # what is longer was not meant as one of the words
+
 
 def meant(word: object, valid: Iterable[str]) -> str:
     """Return "Did you mean 'x'?" when one of the valid words is near, else "".
@@ -15,13 +18,17 @@ def meant(word: object, valid: Iterable[str]) -> str:
     >>> meant("clutser", ["cluster", "clusters", "stage"])
     "Did you mean 'cluster'?"
     """
+    valid, text = list(valid), str(word)
+    if len(text) > MAX_WORD:
+        return ""
     import difflib
 
-    valid = list(valid)
-    text = str(word)
     folded = {name.lower().replace("_", "-"): name for name in valid}
     same = folded.get(text.strip().lower().replace("_", "-"))
-    near = [same] if same is not None else difflib.get_close_matches(text, valid, n=1, cutoff=0.6)
+    begun = [name for name in valid if len(text) >= MIN_PREFIX and name.lower().startswith(text.lower())]
+    near = (
+        [same] if same is not None else difflib.get_close_matches(text, valid, n=1, cutoff=0.6) or begun[:1]
+    )
     return f"Did you mean {near[0]!r}?" if near else ""
 
 

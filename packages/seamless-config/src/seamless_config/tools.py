@@ -105,7 +105,7 @@ def _scoped(
     stage: str | None = None,
     substage: str | None = None,
 ) -> Configuration:
-    """Return the current configuration with what is given selected."""
+    """Return the current configuration with what is given selected. Raises SelectionInvalid for impossible names."""
     now = select.current_configuration()
     selection = now.selection
     for name, value in (
@@ -116,5 +116,5 @@ def _scoped(
         ("substage", substage),
     ):
         if value is not None and not (name in ("cluster", "project") and not value):
-            selection = selection.with_(name, value or None, MANUAL)
+            selection = selection.with_(name, select.checked_name(name, value), MANUAL)
     return now.with_selection(selection)

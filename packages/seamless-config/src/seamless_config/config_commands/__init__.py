@@ -1,1 +1,5 @@
-"""The commands that show, check and write configuration."""
+"""The commands `seamless-config-check` and `seamless-config-init`."""
+
+from __future__ import annotations
+
+__all__ = ()
