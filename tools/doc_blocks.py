@@ -10,7 +10,8 @@ A page is one session in one empty directory, its blocks run in order:
 - any other block (sh, text, json) is shown and not run.
 
 In expected output a line `...` stands for any lines, and `...` within a line for any characters. A block that
-cannot run is preceded by `<!-- not run: the reason -->`.
+cannot run is preceded by `<!-- not run: the reason -->`. A page that has `<!-- unset: NAME -->` runs without that
+environment variable.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^\n]+?) -->\s*\Z")
+_UNSET = re.compile(r"^<!-- unset: (?P<name>\w+) -->$", re.MULTILINE)
 _RUN_LANGUAGES = ("console", "output", "pycon", "python")
 
 
@@ -73,7 +75,10 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, timeou
     """Run the blocks of the page in `folder`; return how many ran. Raises BlockFailed."""
     n_run = 0
     printed = ""
-    for block in blocks(page.read_text()):
+    text = page.read_text()
+    unset = {match["name"] for match in _UNSET.finditer(text)}
+    environment = {name: value for name, value in environment.items() if name not in unset}
+    for block in blocks(text):
         place = f"{page.name}, line {block.line}"
         if block.not_run:
             continue

@@ -3,7 +3,8 @@
 Everything goes through descriptors: links are removed and never followed, and a directory that is exchanged for a link
 meanwhile leads nowhere. Directories whose name begins with a dot stay, with those that contain them.
 
-Invariant: nothing outside the directory is removed, and nothing while a living server uses it, unless forced.
+Invariant: nothing outside the directory is removed, and nothing while a living server uses it, or a process has its
+database open, unless forced. (A database in WAL mode, as ours is on local file systems, shows that.)
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ("KINDS", "Cleared", "clear_directory", "is_kind", "users_of")
+__all__ = ("KINDS", "Cleared", "clear_directory", "database_opener", "is_kind", "users_of")
 
 KINDS = ("hashserver", "database", "seamless")
 _HEX = frozenset("0123456789abcdef")
 _BUFFER_SUFFIXES = ("", ".zst", ".gz", ".BUFFERLENGTH", ".LOCK", ".zst.LOCK", ".gz.LOCK")
 _DATABASE_NAMES = ("seamless.db", "seamless.db-wal", "seamless.db-shm", "seamless.db-journal")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
+_OPEN_BYTE = 128  # of seamless.db-shm
 
 
 class Cleared:
@@ -62,11 +65,17 @@ def clear_directory(
     try:
         if not force:
             _refuse_if_used(real_path_of(descriptor, path), path, dry_run=dry_run)
+            opener = None if dry_run else database_opener(descriptor)
+            if opener is not None:
+                raise DirectoryInUse(
+                    f"{path} was left as it is: process {opener} has its seamless.db open",
+                    hint=f"end process {opener} (ps -p {opener} -o args=), or --force",
+                )
         cleared = Cleared()
         if only is None:
             _Everything(cleared, dry_run=dry_run).clear(descriptor, path)
         else:
-            _clear_only(descriptor, path, cleared, only, recursive=recursive, dry_run=dry_run)
+            _clear_only(descriptor, path, cleared, only, recursive=recursive, dry_run=dry_run, force=force)
         return cleared
     finally:
         os.close(descriptor)
@@ -98,6 +107,34 @@ def users_of(real_path: str) -> list[tuple[str, Mapping[str, Any], str]]:
             if alive != "dead":
                 found.append((key, state, alive))
     return found
+
+
+def database_opener(descriptor: int) -> int | None:
+    """Return the process that has the database of the directory open, None if none is known to.
+
+    In WAL mode each process that has it open holds a lock on one byte of `seamless.db-shm` (SQLite: "WAL-mode file
+    format", section 2.3.1).
+    """
+    try:
+        opened = os.open(f"{_DATABASE_NAMES[0]}-shm", os.O_RDONLY | _NO_LINK, dir_fd=descriptor)
+    except OSError:
+        return None
+    try:
+        import fcntl
+        import struct
+        import sys
+
+        names = "start length pid type whence" if sys.platform == "darwin" else "type whence start length pid"
+        layout = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
+        wanted = {"type": fcntl.F_WRLCK, "whence": os.SEEK_SET, "start": _OPEN_BYTE, "length": 1, "pid": 0}
+        packed = struct.pack(layout, *(wanted[name] for name in names.split()))
+        answer = fcntl.fcntl(opened, fcntl.F_GETLK, packed)
+        found = dict(zip(names.split(), struct.unpack(layout, answer), strict=True))
+    except OSError:
+        return None  # a file system without locks
+    finally:
+        os.close(opened)
+    return None if found["type"] == fcntl.F_UNLCK else int(found["pid"])
 
 
 def _refuse_if_used(real_path: str, shown: str, *, dry_run: bool) -> None:
@@ -192,6 +229,7 @@ def _clear_only(
     *,
     recursive: bool,
     dry_run: bool,
+    force: bool,
     folder: str = "",
 ) -> None:
     for name in sorted(os.listdir(descriptor)):
@@ -211,6 +249,9 @@ def _clear_only(
                 return
             below = os.open(name, _DIRECTORY, dir_fd=descriptor)
             try:
+                opener = None if is_prefix or force or dry_run else database_opener(below)
+                if opener is not None:
+                    raise OSError(f"process {opener} has its seamless.db open")
                 _clear_only(
                     below,
                     f"{path.rstrip('/')}/{name}",
@@ -218,6 +259,7 @@ def _clear_only(
                     kind,
                     recursive=recursive,
                     dry_run=dry_run,
+                    force=force,
                     folder=name if is_prefix else "",
                 )
                 is_empty = not os.listdir(below)

@@ -415,3 +415,31 @@ def test_helpers_are_found_whatever_the_path_is(site, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", "/nowhere")
     assert site.done("stop", "--service hashserver").out == f"{KEY}: missing state\n"
     assert site.run("logs", "--service hashserver").code == 1
+
+
+@pytest.mark.invariant("I-244")
+@pytest.mark.parametrize("nested", [False, True])
+def test_clear_is_refused_while_a_program_has_the_cache_open(site, monkeypatch: pytest.MonkeyPatch, nested):
+    monkeypatch.setenv("SEAMLESS_CACHE", str(site.root))
+    code = (
+        "import sys; import seamless.config as config; from seamless.transformer import direct\n"
+        f"config.set_stage({'s' if nested else None!r})\n"
+        "@direct\ndef f(x):\n    return x + 1\n"
+        "print(f(1), flush=True); sys.stdin.readline()\n"
+    )
+    (site.project / "program.py").write_text(code)
+    folder = site.root / "__TOPLEVEL__"
+    database = folder / "STAGE-s" / "seamless.db" if nested else folder / "seamless.db"
+    with subprocess.Popen(
+        [sys.executable, "program.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout.readline() == "2\n"
+        site.world.wait_until(database.with_name("seamless.db-shm").exists)  # it is written in the background
+        found = site.run("clear", "--service database --recursive")
+        assert found.code == 1
+        assert f"process {program.pid} has its seamless.db open" in found.err
+        assert database.exists()
+        assert site.done("clear", "--service database --recursive --dry-run").code == 0
+        program.communicate("end\n")
+    assert "removed" in site.done("clear", "--service database --recursive").out
+    assert not database.exists()
