@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ def _run_in_order(iterable: Any, items: list[Transformation], width: int) -> Ite
         run.add(reversed(items))
         while items:
             run.drive(items[-1])
+            watch.catch_up(items)
             watch.raise_error()
             yield items.pop()  # memory: what was given back is the caller's
         done = True
@@ -112,6 +114,7 @@ async def _run_in_order_async(
         run.add(reversed(items))
         while items:
             await finished(items[-1])
+            watch.catch_up(items)
             watch.raise_error()
             yield items.pop()
         done = True
@@ -124,29 +127,42 @@ async def _run_in_order_async(
 class _Watch:
     """Tells the iterable what happens: `finish(index)` as each item finishes, `close()` at the end.
 
-    An error in `finish` comes out of the iteration, not out of the thread that finished the item.
+    An item counts as finished before its callbacks were called, so the iteration may come first: whichever thread
+    does so calls `finish`, once for each item, and the others wait until it has returned. An error in `finish` comes
+    out of the iteration, not out of the thread that finished the item.
     """
 
     def __init__(self, iterable: Any, items_reversed: list[Transformation]) -> None:
         self._iterable = iterable
         self._error: Exception | None = None
         self._closed = False
+        self._lock = threading.RLock()
+        self._n_items = len(items_reversed)
+        self._told = bytearray(self._n_items)
         self._finish: Callable[[int], None] | None = getattr(iterable, "finish", None)
         if self._finish is not None:
             for index, item in enumerate(reversed(items_reversed)):
                 item.when_finished(partial(self._finished, index))
 
-    def _finished(self, index: int, item: Node) -> None:
-        if self._closed:
-            return
+    def catch_up(self, items_reversed: list[Transformation]) -> None:
+        """Have `finish` called for the item that comes next, if it is finished."""
+        if self._finish is not None:
+            self._finished(self._n_items - len(items_reversed), items_reversed[-1], again=False)
+
+    def _finished(self, index: int, item: Node, *, again: bool = True) -> None:
         if not item.finished:  # the run of somebody else had it, and was aborted: it will run again
-            item.when_finished(partial(self._finished, index))
+            if again and not self._closed:
+                item.when_finished(partial(self._finished, index))
             return
         assert self._finish is not None
-        try:
-            self._finish(index)
-        except Exception as exc:
-            self._error = self._error or exc
+        with self._lock:
+            if self._closed or self._told[index]:
+                return
+            self._told[index] = True
+            try:
+                self._finish(index)
+            except Exception as exc:
+                self._error = self._error or exc
 
     def raise_error(self) -> None:
         """Raise what `finish` raised, or what the iterable asks for."""
@@ -157,7 +173,8 @@ class _Watch:
             raise_first_error()
 
     def close(self) -> None:
-        self._closed = True
+        with self._lock:
+            self._closed = True
         close = getattr(self._iterable, "close", None)
         if close is not None:
             close()

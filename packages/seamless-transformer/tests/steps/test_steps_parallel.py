@@ -7,6 +7,7 @@ import gc
 import importlib
 import resource
 import sys
+import threading
 import time
 import uuid
 
@@ -260,6 +261,29 @@ def test_store_details_keeps_outcomes_and_lets_the_items_go(run):
     assert list(items) == [None] * 4
     assert items.result_checksums == expected
     assert list(items.exceptions) == [1]
+
+
+def test_close_comes_after_every_finish():
+    """The second item counts as finished while its `finish` still runs in the thread that finished it."""
+    begun, events = threading.Event(), []
+
+    class Slow(list):
+        def finish(self, index):
+            if index == 1:
+                begun.set()
+                time.sleep(0.2)
+            events.append(index)
+
+        def close(self):
+            events.append("close")
+
+    async def consume():
+        async for _ in parallel_async(Slow([square(1), square(2)])):
+            assert begun.wait(20)
+
+    asyncio.run(consume())
+    assert sorted(events[:2]) == [0, 1]
+    assert events[2:] == ["close"]
 
 
 def test_progress_bars_appear_on_a_terminal(monkeypatch):
