@@ -306,3 +306,25 @@ def test_guarded_key_is_enough_for_every_command(far_site):
     assert far_site.done("ps", "--cluster far").lines == [HEADER]
     found = far_site.run("clear", "--service database --workdir .", "--project", "..")
     assert found.code == 1
+
+
+@pytest.mark.invariant("I-242")
+def test_data_of_one_project_on_two_hosts_and_in_two_directories_are_all_shown(far_site):
+    text = ""
+    for host, name in ((far_site.front, "tb-front"), (far_site.node, "tb-node"), (far_site.node, "tb-node")):
+        root = host.home / f"buffers{len(text)}"
+        text += f'  - hostname: {name}\n    hashserver: {{bufferdir: "{root}"}}\n'
+        (root / "p" / "ab").mkdir(parents=True)
+        (root / "p" / ".HASHSERVER_PREFIX").write_text("")
+    last = root / "p"
+    (last / "ab" / ("ab" + "0" * 62)).write_text("12345")
+    far_site.write_clusters(f"far:\n  frontends:\n{text}")
+    state = {"status": "failed", "workdir": str(last)}
+    far_site.node.server.mkdir(parents=True)
+    (far_site.node.server / "hashserver-far-rw-p.json").write_text(json.dumps(state))
+    rows = far_site.done("ps", "--cluster far --json").rows
+    assert [(row["process"], row["host"], row["size"]) for row in rows] == [
+        ("failed", "tb-node", 5),
+        ("absent", "tb-front", 0),
+        ("absent", "tb-node", 0),
+    ]

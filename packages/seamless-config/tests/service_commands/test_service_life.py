@@ -443,3 +443,14 @@ def test_clear_is_refused_while_a_program_has_the_cache_open(site, monkeypatch: 
         program.communicate("end\n")
     assert "removed" in site.done("clear", "--service database --recursive").out
     assert not database.exists()
+
+
+def test_project_files_of_a_parent_that_are_not_read_are_hinted_at(site, monkeypatch: pytest.MonkeyPatch):
+    folder = site.project / "below"
+    folder.mkdir()
+    (folder / "seamless.yaml").write_text("- cluster: loc\n")
+    monkeypatch.chdir(folder)
+    found = site.run("stop", "--service hashserver")
+    assert found.code == 1
+    assert "no project is selected" in found.err
+    assert "inherit_from_parent" in found.err
