@@ -64,7 +64,8 @@ def clear_directory(
         raise PathRefused(f"path does not exist: {path}") from None
     try:
         if not force:
-            _refuse_if_used(real_path_of(descriptor, path), path, dry_run=dry_run)
+            real_path = real_path_of(descriptor, path)
+            _refuse_if_used(real_path, path, is_nested=only is None or recursive, dry_run=dry_run)
             opener = None if dry_run else database_opener(descriptor)
             if opener is not None:
                 raise DirectoryInUse(
@@ -95,14 +96,17 @@ def is_kind(name: str, kind: str, folder: str = "") -> bool:
     return rest in _BUFFER_SUFFIXES or rest.startswith("-")
 
 
-def users_of(real_path: str) -> list[tuple[str, Mapping[str, Any], str]]:
-    """Return key, state and liveness of the servers that use the directory or one below it, and are not dead."""
+def users_of(real_path: str, *, is_nested: bool = True) -> list[tuple[str, Mapping[str, Any], str]]:
+    """Return key, state and liveness of the servers that use the directory, and are not dead.
+
+    is_nested: also those of any directory below; else only of those that buffers lie in.
+    """
     found: list[tuple[str, Mapping[str, Any], str]] = []
     directory = server_directory()
     for key, state in list_states(directory):
         if isinstance(state, StateMalformed) or pid_of(state) is None or state.get("dry_run") is True:
             continue
-        if any(_is_below(place, real_path) for place in _places(state)):
+        if any(_is_meant(place, real_path, is_nested=is_nested) for place in _places(state)):
             alive = liveness(state, os.path.join(directory, f"{key}.json"))
             if alive != "dead":
                 found.append((key, state, alive))
@@ -137,8 +141,8 @@ def database_opener(descriptor: int) -> int | None:
     return None if found["type"] == fcntl.F_UNLCK else int(found["pid"])
 
 
-def _refuse_if_used(real_path: str, shown: str, *, dry_run: bool) -> None:
-    users = users_of(real_path)
+def _refuse_if_used(real_path: str, shown: str, *, is_nested: bool, dry_run: bool) -> None:
+    users = users_of(real_path, is_nested=is_nested)
     if not users or dry_run:
         return
     key, state, alive = users[0]
@@ -174,6 +178,15 @@ def _places(state: Mapping[str, Any]) -> list[str]:
 
 def _is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _is_meant(place: str, directory: str, *, is_nested: bool) -> bool:
+    if is_nested or not _is_below(place, directory):
+        return _is_below(place, directory)
+    name, _, rest = place[len(directory.rstrip("/")) + 1 :].partition("/")
+    is_folder_of_buffers = len(name) == 2 and _HEX.issuperset(name)
+    is_database = name in _DATABASE_NAMES
+    return not rest and (not name or is_folder_of_buffers or is_database)
 
 
 class _Everything:

@@ -454,3 +454,22 @@ def test_project_files_of_a_parent_that_are_not_read_are_hinted_at(site, monkeyp
     assert found.code == 1
     assert "no project is selected" in found.err
     assert "inherit_from_parent" in found.err
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.invariant("I-244")
+@pytest.mark.parametrize("service", ["hashserver", "database"])
+def test_server_of_a_nested_stage_keeps_only_its_own_directory_from_being_cleared(site, service):
+    site.add_buffers("p", n=1)
+    site.add_database("p")
+    site.done("start", f"--service {service} --stage s")
+    assert "removed 1 item(s)" in site.done("clear", f"--service {service}").out
+    for words in ("--recursive", "--stage s"):
+        found = site.run("clear", f"--service {service} {words}")
+        assert (found.code, found.out) == (1, "")
+        assert (
+            f"hint:  seamless-service-stop --service {service} --cluster loc --project p --stage s"
+            in found.err
+        )
+    site.done("stop", f"--service {service} --stage s")
+    site.done("clear", f"--service {service} --recursive")
