@@ -473,3 +473,18 @@ def test_server_of_a_nested_stage_keeps_only_its_own_directory_from_being_cleare
         )
     site.done("stop", f"--service {service} --stage s")
     site.done("clear", f"--service {service} --recursive")
+
+
+def test_service_that_may_run_on_another_machine_is_neither_stopped_nor_restarted(site):
+    site.world.server.mkdir(parents=True)
+    state = {"status": "running", "schema": 1, "pid": 4242, "start_time": 1, "host": "elsewhere", "port": 7}
+    state |= {"machine_id": "0" * 32, "boot_id": "0" * 36}
+    site.state_path(KEY).write_text(json.dumps(state))
+    found = site.run("stop", "--service hashserver")
+    assert (found.code, found.out) == (1, f"{KEY}: cannot tell\n")
+    assert "process 4242 was started on elsewhere" in found.err
+    assert site.run("stop", "--cluster loc").code == 1
+    found = site.run("restart", "--service hashserver")
+    assert (found.code, found.out) == (1, "")
+    assert f"{KEY} was not restarted: cannot tell" in found.err
+    assert _state(site) == state
