@@ -328,3 +328,41 @@ def test_data_of_one_project_on_two_hosts_and_in_two_directories_are_all_shown(f
         ("absent", "tb-front", 0),
         ("absent", "tb-node", 0),
     ]
+
+
+def test_control_characters_of_another_host_do_not_reach_the_terminal(far_site):
+    for name in ("rhl-stop", "rhl-rm", "rhl-clear"):
+        strange = far_site.node.bin / name
+        strange.write_text(
+            "#!/bin/sh\nprintf 'removed \\033[2J x\\n'\nprintf 'bad \\033[2J\\n' >&2\nexit 3\n"
+        )
+        strange.chmod(0o755)
+    far_site.node.remove_helpers()
+    for command in ("stop", "rm --server", "clear"):
+        found = far_site.run(
+            command.split()[0], f"--service database {' '.join(command.split()[1:])}".strip()
+        )
+        assert found.code == 3
+        assert "\x1b" not in found.out + found.err
+        assert "\\x1b" in found.err
+
+
+@pytest.mark.parametrize(
+    ("helper", "command", "answer"),
+    [
+        ("rhl-ps", "ps --server --frontend-name node.example", '{"status": "up", "pid": "x", "port": [], "meta": 7}'),
+        ("rhl-ps", "stop --cluster far --frontend-name node.example", '{"status": 5}'),
+        ("rhl-inspect", "inspect --service database", "[]"),
+        ("rhl-inspect", "inspect --service database", "\\377"),
+        ("rhl-ps-persistent", "ps --persistent --service database", '{"state": 7, "size": "x"}'),
+    ],
+)  # fmt: skip
+def test_strange_answers_of_another_host_end_in_words(far_site, helper, command, answer):
+    strange = far_site.node.bin / helper
+    strange.write_text(f"#!/bin/sh\nprintf '{answer}\\n'\n")
+    strange.chmod(0o755)
+    far_site.node.remove_helpers()
+    name, _, words = command.partition(" ")
+    found = far_site.run(name, words)
+    assert found.code in (0, 1)
+    assert "Traceback" not in found.err

@@ -180,7 +180,7 @@ def shown_stage(scope: Scope) -> str | None:
 
 
 def _row_of(state: Mapping[str, Any], host: str | None, process: str, clusters: Collection[str]) -> Row:
-    key = str(state["key"])
+    key = _text(state.get("key")) or "?"
     row = Row(scope_of_state(key, state, clusters), host, process, key=key)
     row.port = _number(state.get("port"))
     error = state.get("error")
