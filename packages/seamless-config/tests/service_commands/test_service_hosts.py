@@ -29,7 +29,6 @@ def _all_stopped(far_site) -> list[str]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_every_frontend_is_visited_once_and_shows_processes_data_and_tunnels(far_site):
     _start_both(far_site)
     calls = far_site.front.calls(), far_site.node.calls()
@@ -59,7 +58,6 @@ def test_every_frontend_is_visited_once_and_shows_processes_data_and_tunnels(far
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 @pytest.mark.invariant("I-243")
 def test_stop_and_rm_of_a_cluster_end_all_on_all_hosts_and_close_tunnels(far_site):
     _start_both(far_site)
@@ -85,7 +83,6 @@ def test_stop_and_rm_of_a_cluster_end_all_on_all_hosts_and_close_tunnels(far_sit
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 @pytest.mark.invariant("I-247")
 def test_host_that_is_down_is_one_row_and_the_others_are_still_served(far_site):
     _start_both(far_site)
@@ -145,7 +142,6 @@ def test_frontend_that_names_another_host_is_never_taken_for_this_machine(far_si
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_clear_on_another_host_is_refused_while_its_server_runs(far_site):
     far_site.done("start", "--service database")
     folder = far_site.node.home / "db" / "p"
@@ -288,7 +284,6 @@ def test_host_that_does_not_answer_is_given_up_after_the_timeout(far_site):
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_guarded_key_is_enough_for_every_command(far_site):
     home = far_site.front.home
     far_site.write_clusters(
@@ -366,3 +361,19 @@ def test_strange_answers_of_another_host_end_in_words(far_site, helper, command,
     found = far_site.run(name, words)
     assert found.code in (0, 1)
     assert "Traceback" not in found.err
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.invariant("I-247")
+def test_host_that_is_frozen_is_given_up_and_the_others_are_shown(far_site):
+    far_site.front.server.mkdir(parents=True)
+    (far_site.front.server / f"{HASHSERVER}.json").write_text('{"status": "failed"}')
+    far_site.node.write_client_config("ConnectTimeout 2")
+    os.kill(far_site.node.process.pid, signal.SIGSTOP)
+    try:
+        found = far_site.run("ps", "--server")
+    finally:
+        os.kill(far_site.node.process.pid, signal.SIGCONT)
+    assert found.code == 1
+    assert found.lines[1:] == ["hashserver p - failed - - -", "tb-node - - unreachable - - -"]
+    assert "it does not answer" in found.err

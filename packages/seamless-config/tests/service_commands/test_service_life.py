@@ -488,3 +488,15 @@ def test_service_that_may_run_on_another_machine_is_neither_stopped_nor_restarte
     assert (found.code, found.out) == (1, "")
     assert f"{KEY} was not restarted: cannot tell" in found.err
     assert _state(site) == state
+
+
+def test_directory_of_the_launcher_may_be_another_one(site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("REMOTE_HTTP_LAUNCHER_DIR", str(tmp_path / "rhl"))
+    site.world.server_folders.append(tmp_path / "rhl" / "server")
+    site.done("start", "--service hashserver")
+    assert site.done("ps", "--server").lines[1].startswith("hashserver p - running")
+    assert site.done("ps").lines[1].startswith("hashserver p - client")
+    assert "listening" in site.done("logs", "--service hashserver").out
+    site.done("stop", "--cluster loc")
+    assert site.done("rm", "--cluster loc").out.count(str(tmp_path / "rhl")) == 2
+    assert not (site.world.home / ".remote-http-launcher").exists()
