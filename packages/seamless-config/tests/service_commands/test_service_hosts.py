@@ -29,7 +29,6 @@ def _all_stopped(far_site) -> list[str]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_every_frontend_is_visited_once_and_shows_processes_data_and_tunnels(far_site):
     _start_both(far_site)
     calls = far_site.front.calls(), far_site.node.calls()
@@ -59,7 +58,6 @@ def test_every_frontend_is_visited_once_and_shows_processes_data_and_tunnels(far
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 @pytest.mark.invariant("I-243")
 def test_stop_and_rm_of_a_cluster_end_all_on_all_hosts_and_close_tunnels(far_site):
     _start_both(far_site)
@@ -85,7 +83,6 @@ def test_stop_and_rm_of_a_cluster_end_all_on_all_hosts_and_close_tunnels(far_sit
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 @pytest.mark.invariant("I-247")
 def test_host_that_is_down_is_one_row_and_the_others_are_still_served(far_site):
     _start_both(far_site)
@@ -145,7 +142,6 @@ def test_frontend_that_names_another_host_is_never_taken_for_this_machine(far_si
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_clear_on_another_host_is_refused_while_its_server_runs(far_site):
     far_site.done("start", "--service database")
     folder = far_site.node.home / "db" / "p"
@@ -288,7 +284,6 @@ def test_host_that_does_not_answer_is_given_up_after_the_timeout(far_site):
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_guarded_key_is_enough_for_every_command(far_site):
     home = far_site.front.home
     far_site.write_clusters(
@@ -306,3 +301,79 @@ def test_guarded_key_is_enough_for_every_command(far_site):
     assert far_site.done("ps", "--cluster far").lines == [HEADER]
     found = far_site.run("clear", "--service database --workdir .", "--project", "..")
     assert found.code == 1
+
+
+@pytest.mark.invariant("I-242")
+def test_data_of_one_project_on_two_hosts_and_in_two_directories_are_all_shown(far_site):
+    text = ""
+    for host, name in ((far_site.front, "tb-front"), (far_site.node, "tb-node"), (far_site.node, "tb-node")):
+        root = host.home / f"buffers{len(text)}"
+        text += f'  - hostname: {name}\n    hashserver: {{bufferdir: "{root}"}}\n'
+        (root / "p" / "ab").mkdir(parents=True)
+        (root / "p" / ".HASHSERVER_PREFIX").write_text("")
+    last = root / "p"
+    (last / "ab" / ("ab" + "0" * 62)).write_text("12345")
+    far_site.write_clusters(f"far:\n  frontends:\n{text}")
+    state = {"status": "failed", "workdir": str(last)}
+    far_site.node.server.mkdir(parents=True)
+    (far_site.node.server / "hashserver-far-rw-p.json").write_text(json.dumps(state))
+    rows = far_site.done("ps", "--cluster far --json").rows
+    assert [(row["process"], row["host"], row["size"]) for row in rows] == [
+        ("failed", "tb-node", 5),
+        ("absent", "tb-front", 0),
+        ("absent", "tb-node", 0),
+    ]
+
+
+def test_control_characters_of_another_host_do_not_reach_the_terminal(far_site):
+    for name in ("rhl-stop", "rhl-rm", "rhl-clear"):
+        strange = far_site.node.bin / name
+        strange.write_text(
+            "#!/bin/sh\nprintf 'removed \\033[2J x\\n'\nprintf 'bad \\033[2J\\n' >&2\nexit 3\n"
+        )
+        strange.chmod(0o755)
+    far_site.node.remove_helpers()
+    for command in ("stop", "rm --server", "clear"):
+        found = far_site.run(
+            command.split()[0], f"--service database {' '.join(command.split()[1:])}".strip()
+        )
+        assert found.code == 3
+        assert "\x1b" not in found.out + found.err
+        assert "\\x1b" in found.err
+
+
+@pytest.mark.parametrize(
+    ("helper", "command", "answer"),
+    [
+        ("rhl-ps", "ps --server --frontend-name node.example", '{"status": "up", "pid": "x", "port": [], "meta": 7}'),
+        ("rhl-ps", "stop --cluster far --frontend-name node.example", '{"status": 5}'),
+        ("rhl-inspect", "inspect --service database", "[]"),
+        ("rhl-inspect", "inspect --service database", "\\377"),
+        ("rhl-ps-persistent", "ps --persistent --service database", '{"state": 7, "size": "x"}'),
+    ],
+)  # fmt: skip
+def test_strange_answers_of_another_host_end_in_words(far_site, helper, command, answer):
+    strange = far_site.node.bin / helper
+    strange.write_text(f"#!/bin/sh\nprintf '{answer}\\n'\n")
+    strange.chmod(0o755)
+    far_site.node.remove_helpers()
+    name, _, words = command.partition(" ")
+    found = far_site.run(name, words)
+    assert found.code in (0, 1)
+    assert "Traceback" not in found.err
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.invariant("I-247")
+def test_host_that_is_frozen_is_given_up_and_the_others_are_shown(far_site):
+    far_site.front.server.mkdir(parents=True)
+    (far_site.front.server / f"{HASHSERVER}.json").write_text('{"status": "failed"}')
+    far_site.node.write_client_config("ConnectTimeout 2")
+    os.kill(far_site.node.process.pid, signal.SIGSTOP)
+    try:
+        found = far_site.run("ps", "--server")
+    finally:
+        os.kill(far_site.node.process.pid, signal.SIGCONT)
+    assert found.code == 1
+    assert found.lines[1:] == ["hashserver p - failed - - -", "tb-node - - unreachable - - -"]
+    assert "it does not answer" in found.err

@@ -415,3 +415,88 @@ def test_helpers_are_found_whatever_the_path_is(site, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", "/nowhere")
     assert site.done("stop", "--service hashserver").out == f"{KEY}: missing state\n"
     assert site.run("logs", "--service hashserver").code == 1
+
+
+@pytest.mark.invariant("I-244")
+@pytest.mark.parametrize("nested", [False, True])
+def test_clear_is_refused_while_a_program_has_the_cache_open(site, monkeypatch: pytest.MonkeyPatch, nested):
+    monkeypatch.setenv("SEAMLESS_CACHE", str(site.root))
+    code = (
+        "import sys; import seamless.config as config; from seamless.transformer import direct\n"
+        f"config.set_stage({'s' if nested else None!r})\n"
+        "@direct\ndef f(x):\n    return x + 1\n"
+        "print(f(1), flush=True); sys.stdin.readline()\n"
+    )
+    (site.project / "program.py").write_text(code)
+    folder = site.root / "__TOPLEVEL__"
+    database = folder / "STAGE-s" / "seamless.db" if nested else folder / "seamless.db"
+    with subprocess.Popen(
+        [sys.executable, "program.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout.readline() == "2\n"
+        site.world.wait_until(database.with_name("seamless.db-shm").exists)  # it is written in the background
+        found = site.run("clear", "--service database --recursive")
+        assert found.code == 1
+        assert f"process {program.pid} has its seamless.db open" in found.err
+        assert database.exists()
+        assert site.done("clear", "--service database --recursive --dry-run").code == 0
+        program.communicate("end\n")
+    assert "removed" in site.done("clear", "--service database --recursive").out
+    assert not database.exists()
+
+
+def test_project_files_of_a_parent_that_are_not_read_are_hinted_at(site, monkeypatch: pytest.MonkeyPatch):
+    folder = site.project / "below"
+    folder.mkdir()
+    (folder / "seamless.yaml").write_text("- cluster: loc\n")
+    monkeypatch.chdir(folder)
+    found = site.run("stop", "--service hashserver")
+    assert found.code == 1
+    assert "no project is selected" in found.err
+    assert "inherit_from_parent" in found.err
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.invariant("I-244")
+@pytest.mark.parametrize("service", ["hashserver", "database"])
+def test_server_of_a_nested_stage_keeps_only_its_own_directory_from_being_cleared(site, service):
+    site.add_buffers("p", n=1)
+    site.add_database("p")
+    site.done("start", f"--service {service} --stage s")
+    assert "removed 1 item(s)" in site.done("clear", f"--service {service}").out
+    for words in ("--recursive", "--stage s"):
+        found = site.run("clear", f"--service {service} {words}")
+        assert (found.code, found.out) == (1, "")
+        assert (
+            f"hint:  seamless-service-stop --service {service} --cluster loc --project p --stage s"
+            in found.err
+        )
+    site.done("stop", f"--service {service} --stage s")
+    site.done("clear", f"--service {service} --recursive")
+
+
+def test_service_that_may_run_on_another_machine_is_neither_stopped_nor_restarted(site):
+    site.world.server.mkdir(parents=True)
+    state = {"status": "running", "schema": 1, "pid": 4242, "start_time": 1, "host": "elsewhere", "port": 7}
+    state |= {"machine_id": "0" * 32, "boot_id": "0" * 36}
+    site.state_path(KEY).write_text(json.dumps(state))
+    found = site.run("stop", "--service hashserver")
+    assert (found.code, found.out) == (1, f"{KEY}: cannot tell\n")
+    assert "process 4242 was started on elsewhere" in found.err
+    assert site.run("stop", "--cluster loc").code == 1
+    found = site.run("restart", "--service hashserver")
+    assert (found.code, found.out) == (1, "")
+    assert f"{KEY} was not restarted: cannot tell" in found.err
+    assert _state(site) == state
+
+
+def test_directory_of_the_launcher_may_be_another_one(site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("REMOTE_HTTP_LAUNCHER_DIR", str(tmp_path / "rhl"))
+    site.world.server_folders.append(tmp_path / "rhl" / "server")
+    site.done("start", "--service hashserver")
+    assert site.done("ps", "--server").lines[1].startswith("hashserver p - running")
+    assert site.done("ps").lines[1].startswith("hashserver p - client")
+    assert "listening" in site.done("logs", "--service hashserver").out
+    site.done("stop", "--cluster loc")
+    assert site.done("rm", "--cluster loc").out.count(str(tmp_path / "rhl")) == 2
+    assert not (site.world.home / ".remote-http-launcher").exists()

@@ -111,6 +111,6 @@ def test_path_is_read_as_project_and_stage(path, project, subproject, stage):
     assert (found.project, found.subproject, found.stage) == (project, subproject, stage)
 
 
-@pytest.mark.parametrize("path", ["/d/STAGE-s", "/d/p/STAGE-s/more", "/d/STAGE-s/p"])
+@pytest.mark.parametrize("path", ["/d/STAGE-s", "/d/p/STAGE-s/more", "/d/STAGE-s/p", "/other/p", "/dd/p", ""])
 def test_path_that_no_service_has_is_none(path):
     assert scope_of_path("database", "c", path, "/d") is None

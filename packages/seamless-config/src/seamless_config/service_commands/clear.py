@@ -7,7 +7,7 @@ import sys
 from remote_http_launcher.errors import UsageError
 from remote_http_launcher.helpers.frame import write, write_error
 
-from .command import print_error, print_json, run
+from .command import print_error, print_json, printable, run
 from .options import read_options, scope_help
 from .scopes import DATA_SERVICES, command_words, scope_of_key
 
@@ -92,7 +92,7 @@ def _clear(target: Target, request: Request, *, dry_run: bool) -> Answer:
 def _agreed(target: Target, rehearsal: Answer) -> bool:
     """Ask, on standard error; no answer is a no."""
     said = rehearsal.stdout.decode("utf-8", "replace").strip()
-    write_error(f"{target.host.label}: {said}")
+    write_error(printable(f"{target.host.label}: {said}"))
     sys.stderr.write("remove it? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -119,7 +119,7 @@ def _end(target: Target, request: Request, answer: Answer, *, is_dry: bool) -> i
         found |= {"n_bytes": _number_before("bytes)", said), "n_items": _number_before("item(s)", said) or 0}
         print_json({**target.scope.as_dict(), **found, "done": answer.exit_code == 0})
     elif said:
-        write(said)
+        write(printable(said))
     return answer.exit_code
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ("print_error", "print_failure", "print_json", "run", "warn")
+__all__ = ("print_error", "print_failure", "print_json", "printable", "run", "warn")
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -73,12 +73,17 @@ def print_error(message: str, hint: str | None = None) -> None:
     """Tell what failed, and what to do."""
     lines = message.strip().splitlines() or ["it failed"]
     text = "\n       ".join(lines)
-    write_error(f"error: {text}" + (f"\nhint:  {hint}" if hint else ""))
+    write_error(printable(f"error: {text}" + (f"\nhint:  {hint}" if hint else "")))
+
+
+def printable(text: str) -> str:
+    """Return lines that a terminal only shows: what another host has said may hold control characters."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def warn(message: str) -> None:
     """Tell something on standard error, though it goes on."""
-    write_error(message)
+    write_error(printable(message))
 
 
 def print_json(value: Mapping[str, Any]) -> None:

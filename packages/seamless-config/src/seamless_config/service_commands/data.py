@@ -36,11 +36,11 @@ def data_rows(place: Place, wanted: Mapping[str, str], timeout_s: float) -> list
         words.append(f"{root}/{NOWHERE}")  # answered as absent, under its full name
     found = _ask(place.host, words, timeout_s)
     full_root = root
-    if root.startswith("~") and found and str(found[-1]["path"]).endswith(f"/{NOWHERE}"):
+    if root.startswith("~") and found and str(found[-1].get("path")).endswith(f"/{NOWHERE}"):
         full_root = str(found.pop()["path"])[: -len(NOWHERE) - 1]
     rows = []
     for each in found:
-        scope = scope_of_path(place.service, place.cluster, str(each["path"]), full_root)
+        scope = scope_of_path(place.service, place.cluster, str(each.get("path") or ""), full_root)
         if scope is not None and each.get("state") != ABSENT and scope.fits(_of_data(wanted)):
             rows.append(_row(scope, place.host.name, each))
     return rows
@@ -84,7 +84,7 @@ def _row(scope: Scope, host: str | None, found: Mapping[str, Any]) -> Row:
     size = found.get("size")
     row.persistent = str(found.get("state"))
     row.size = size if isinstance(size, int) and not isinstance(size, bool) else None
-    row.path = str(found["path"])
+    row.path = str(found.get("path") or "")
     return row
 
 

@@ -175,6 +175,8 @@ def on_all(hosts: Sequence[Host], action: Callable[[Host], T]) -> list[T | Launc
             found[at] = action(hosts[at])
         except LauncherError as exc:
             found[at] = exc
+        except OSError as exc:
+            found[at] = LauncherError(f"{hosts[at].label} could not be asked: {exc}", host=hosts[at].name)
 
     if len(hosts) == 1:
         one(0)
@@ -209,9 +211,11 @@ def explain(error: LauncherError) -> tuple[str, str | None]:
 
 
 def exit_code_of(error: LauncherError) -> int:
-    """Return the exit code for a failed call: that of ssh, or of the shell that misses a helper, else 1."""
+    """Return the exit code for a failed call: that of ssh, of the helper, or of the shell that misses it; else 1."""
     from remote_http_launcher.ssh_errors import HelperMissing, SshFailed
 
     if isinstance(error, SshFailed):
         return SSH_FAILED
+    if isinstance(error, HelperFailed) and error.exit_code > 0:
+        return error.exit_code
     return COMMAND_NOT_FOUND if isinstance(error, HelperMissing) else 1

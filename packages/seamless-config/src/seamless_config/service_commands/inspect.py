@@ -73,7 +73,16 @@ def _body(arguments: Sequence[str]) -> int:
                 hint = f"seamless-service-ps --cluster {target.scope.cluster} --wide"
             print_error(f"{message}{target.host.at}", hint)
             return answer.exit_code
-        state = loads(answer.stdout.decode("utf-8"))
+        try:
+            state = loads(answer.stdout.decode("utf-8"))
+        except ValueError:
+            state = None
+        if not isinstance(state, dict):
+            print_error(
+                f"the answer of rhl-inspect on {target.host.label} cannot be understood",
+                "have the same version of remote-http-launcher on both machines",
+            )
+            return 1
     shown = redacted(state)
     if request.json:
         print_json(shown)

@@ -104,7 +104,7 @@ class _View:
         except ConfigurationError as exc:
             warn(f"{NAME}: no data are shown: {' '.join(str(exc).split())}")
             return add_data(rows, ())
-        return self._with_data(rows, places, wanted)
+        return self._with_data(rows, places, wanted, of_servers=False)
 
     def _of_servers(self, view: str) -> list[Row]:
         from .targets import configuration_of, data_places, hosts_of, selected_cluster
@@ -134,7 +134,7 @@ class _View:
             for place in data_places(configuration, cluster, _services(request), request.frontend_name)
             if place.host.name not in silent
         ]
-        rows = self._with_data(rows, found, request.wanted)
+        rows = self._with_data(rows, found, request.wanted, of_servers=True)
         self._look_at_workdirs(rows, [host for host in hosts.values() if host.name not in silent])
         return rows
 
@@ -156,7 +156,9 @@ class _View:
                 rows += [row for row in answer if row.scope.cluster in clusters]
         return rows
 
-    def _with_data(self, rows: list[Row], places: list[Place], wanted: dict[str, str]) -> list[Row]:
+    def _with_data(
+        self, rows: list[Row], places: list[Place], wanted: dict[str, str], *, of_servers: bool
+    ) -> list[Row]:
         """Return the rows with what is in the directories; no mode, queue or substage has data of its own."""
         from .data import data_rows, is_data_wanted
         from .hosts import on_all
@@ -179,7 +181,7 @@ class _View:
                 silent.append(unreachable_row(host.name, by_host[host.name][0].cluster, self._tell(answer)))
             else:
                 data += answer
-        return [*add_data(rows, data), *silent]
+        return [*add_data(rows, data, of_servers=of_servers), *silent]
 
     def _look_at_workdirs(self, rows: list[Row], hosts: list[Host]) -> None:
         """Add what is in the directories of processes of which no marked directory was found."""

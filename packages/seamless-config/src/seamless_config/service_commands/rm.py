@@ -5,7 +5,7 @@ from __future__ import annotations
 from remote_http_launcher.errors import LauncherError, UsageError
 from remote_http_launcher.helpers.frame import write
 
-from .command import print_error, print_json, run, warn
+from .command import print_error, print_json, printable, run, warn
 from .hosts import Host
 from .options import read_options, scope_help
 from .processes import find_client_rows, find_server_rows
@@ -124,7 +124,7 @@ def _remove(side: _Side, request: Request) -> int:
     if message:
         (warn if answer.exit_code == 0 else print_error)(message, *([hint] if answer.exit_code else []))
     if not request.json:
-        write("".join(f"{line}\n" for line in lines))
+        write(printable("".join(f"{line}\n" for line in lines)))
         return answer.exit_code
     for key in side.keys:
         end = f"/{side.name}/{key}.json"

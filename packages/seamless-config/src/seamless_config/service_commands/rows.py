@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
-__all__ = ("Row", "add_data", "client_process_rows", "in_order", "server_process_rows", "unreachable_row")
+__all__ = (
+    "Row",
+    "add_data",
+    "client_process_rows",
+    "in_order",
+    "server_process_rows",
+    "shown_project",
+    "shown_stage",
+    "unreachable_row",
+)
 
 ABSENT = "absent"
 CLIENT = "client"
@@ -122,25 +131,30 @@ def unreachable_row(host: str | None, cluster: str | None, error: str) -> Row:
     return row
 
 
-def add_data(rows: list[Row], data: Iterable[Row]) -> list[Row]:
+def add_data(rows: list[Row], data: Iterable[Row], *, of_servers: bool = True) -> list[Row]:
     """Return the rows with what is known of their data, and those data that no process uses.
 
-    data: rows with `persistent`, `size` and `path`, of which `process` is `absent`.
+    data: rows with `persistent`, `size` and `path`, of which `process` is `absent`. of_servers: whether processes and
+    data that belong together are on one host; a client may know the host by another name.
     """
-    by_scope = {row.scope.data_key(): row for row in data}
-    used = set()
+    by_scope: dict[tuple[str | None, ...], list[Row]] = {}
+    for each in data:
+        by_scope.setdefault(each.scope.data_key(), []).append(each)
+    used: set[int] = set()
     for row in rows:
         if row.process == UNREACHABLE:
             continue
         if row.scope.service not in DATA_SERVICES:
             row.persistent = NOT_APPLICABLE if row.scope.service else None
             continue
-        place = row.scope.data_key()
-        known = by_scope.get(place)
-        if known is not None:
-            used.add(place)
-            row.persistent, row.size, row.path = known.persistent, known.size, known.path
-    return [*rows, *(row for place, row in by_scope.items() if place not in used)]
+        known = by_scope.get(row.scope.data_key(), [])
+        if of_servers:
+            known = [each for each in known if each.host == row.host]
+        known = sorted(known, key=lambda each: (each.path != row.workdir, each.host != row.host))
+        if known:
+            used.add(id(known[0]))
+            row.persistent, row.size, row.path = known[0].persistent, known[0].size, known[0].path
+    return [*rows, *(each for group in by_scope.values() for each in group if id(each) not in used)]
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
@@ -166,7 +180,7 @@ def shown_stage(scope: Scope) -> str | None:
 
 
 def _row_of(state: Mapping[str, Any], host: str | None, process: str, clusters: Collection[str]) -> Row:
-    key = str(state["key"])
+    key = _text(state.get("key")) or "?"
     row = Row(scope_of_state(key, state, clusters), host, process, key=key)
     row.port = _number(state.get("port"))
     error = state.get("error")

@@ -96,7 +96,10 @@ def scope_of_key(key: str, clusters: Iterable[str] = ()) -> Scope | None:
 
 def scope_of_path(service: str, cluster: str, path: str, root: str) -> Scope | None:
     """Return the scope whose data are in `path` below the directory of all projects, None if it is none's."""
-    relative = path[len(root.rstrip("/")) :].strip("/")
+    base = root.rstrip("/")
+    if path != base and not path.startswith(f"{base}/"):
+        return None
+    relative = path[len(base) :].strip("/")
     parts = relative.split("/") if relative else []
     stage = parts.pop().removeprefix(STAGE) if parts and parts[-1].startswith(STAGE) else None
     if any(part.startswith(STAGE) for part in parts) or (stage is not None and not parts):

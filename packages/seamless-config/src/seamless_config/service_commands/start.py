@@ -86,7 +86,7 @@ def start_target(target: Target, request: Request) -> int:
         hint = exc.hint
         if hint == f"rhl-logs {target.key}":
             hint = command_words("logs", target.scope)
-        if hint:
+        if hint and "\nhint:" not in exc.message:  # a helper has told it already
             _print_hint(hint)
         return UNREACHABLE if isinstance(exc, (SshFailed, StartTimedOut)) else 1
     if request.json:

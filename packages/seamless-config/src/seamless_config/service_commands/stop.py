@@ -6,7 +6,7 @@ from remote_http_launcher.errors import LauncherError, UsageError
 from remote_http_launcher.helpers.frame import write
 from remote_http_launcher.stopping import CANNOT_TELL, DENIED, ENDED_OUTCOMES, SURVIVED
 
-from .command import print_error, print_json, run
+from .command import print_error, print_json, printable, run
 from .options import read_options, scope_help
 from .processes import close_client_side, find_server_rows
 
@@ -177,6 +177,6 @@ def _show(found: Iterable[Stopped], request: Request, *, is_dry: bool) -> None:
         if request.json:
             print_json(each.as_json())
             continue
-        write(f"{each.key}: {each.outcome}\n")
+        write(printable(f"{each.key}: {each.outcome}\n"))
         if each.client["tunnel"]:
             write(f"{each.key}: {'would close the tunnel' if is_dry else 'tunnel closed'}\n")

@@ -13,6 +13,7 @@ from seamless_config.configuration import CACHE_CLUSTER, Configuration, queue_pr
 from seamless_config.errors import ConfigurationError
 from seamless_config.names import name_problem
 
+from .command import warn
 from .hosts import Host
 from .scopes import DATA_SERVICES, Scope
 
@@ -93,7 +94,11 @@ def configuration_of(request: Request, *, reads_project: bool = True) -> Configu
     else:
         clusters, local_cluster = parse_clusters(read_cluster_files())
         found = Configuration(clusters=clusters, local_cluster=local_cluster)
-    return _with_choices(found, request.wanted)
+    found = _with_choices(found, request.wanted)
+    if not (found.selection.cluster and found.selection.project):
+        for hint in found.hints:
+            warn(f"hint:  {hint}")
+    return found
 
 
 def selected_cluster(configuration: Configuration, request: Request) -> Cluster:
