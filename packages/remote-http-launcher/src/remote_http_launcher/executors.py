@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 import threading
+import time
 
 from .launch_errors import HelperFailed
 
@@ -27,12 +28,12 @@ __all__ = (
     "LocalExecutor",
     "helper_module",
     "interrupt_thread",
-    "interruptible",
     "own_process",
     "start_hint",
 )
 
 TIMEOUT_S = 60.0
+LISTEN_S = 0.2  # how often a wait looks whether it was interrupted
 INTERRUPT_S = 30.0  # a helper that is told to give up stops the service it waited for
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from importlib import import_module; "
@@ -40,43 +41,36 @@ _START = (
 )
 
 
-_lock = threading.Lock()
-_calls: dict[int, subprocess.Popen[bytes]] = {}  # by the thread that waits for the helper
 _interrupted: set[int] = set()
 
 
 def interrupt_thread(ident: int) -> None:
-    """Have a call that another thread waits for, or its next one, end with KeyboardInterrupt: signals reach one thread.
+    """Have the wait of another thread for a helper, or its next one, end with KeyboardInterrupt.
 
-    ident: `Thread.ident` of that thread.
+    ident: `Thread.ident` of that thread. A signal would reach the main thread only.
     """
-    with _lock:
-        _interrupted.add(ident)
-        process = _calls.get(ident)
-        if process is not None:
-            process.terminate()
+    _interrupted.add(ident)
 
 
-class interruptible:  # noqa: N801 - used as a function: contextlib would cost a helper 5 ms
-    """While this thread waits for the process, `interrupt_thread` ends both. Raises KeyboardInterrupt at the end."""
+def communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+    """Do as `Popen.communicate`, but end with KeyboardInterrupt soon after `interrupt_thread`.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._ident = threading.get_ident()
+    Raises TimeoutExpired. The process is left as it is then.
+    """
+    import subprocess
 
-    def __enter__(self) -> None:
-        with _lock:
-            _calls[self._ident] = self._process
-            if self._ident in _interrupted:
-                self._process.terminate()
-
-    def __exit__(self, *_: object) -> None:
-        with _lock:
-            _calls.pop(self._ident, None)
-            was_interrupted = self._ident in _interrupted
-            _interrupted.discard(self._ident)
-        if was_interrupted:
+    ident, deadline, given = threading.get_ident(), time.monotonic() + timeout_s, stdin or None
+    while True:
+        if ident in _interrupted:
+            _interrupted.discard(ident)
             raise KeyboardInterrupt
+        left_s = deadline - time.monotonic()
+        try:
+            return process.communicate(given, timeout=max(0.0, min(left_s, LISTEN_S)))
+        except subprocess.TimeoutExpired:
+            if left_s <= LISTEN_S:
+                raise
+            given = None  # it is under way
 
 
 class Answer:
@@ -137,8 +131,7 @@ class LocalExecutor:
             ) from exc
         with started as process:
             try:
-                with interruptible(process):
-                    stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
+                stdout, stderr = communicate(process, stdin, timeout_s)
             except subprocess.TimeoutExpired:
                 _give_up(process)
                 raise HelperFailed(

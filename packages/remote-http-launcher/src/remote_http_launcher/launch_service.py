@@ -79,10 +79,12 @@ def wait_for_start(
     outcome: LaunchOutcome,
     wait_s: float,
     *,
+    is_interrupted: Callable[[], bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Wait until the service runs or has failed, at most `wait_s`; return its state, `failed` if it did not come up.
 
+    is_interrupted: asked again and again; true counts as an interrupt.
     A start of somebody else is only watched: it is not ended when the time is over or the wait is interrupted.
     """
     state, path = outcome.state, request.state_path
@@ -90,6 +92,8 @@ def wait_for_start(
     pause_s = FIRST_PAUSE_S
     try:
         while True:
+            if is_interrupted is not None and is_interrupted():
+                raise KeyboardInterrupt
             ended = _has_ended(outcome, path)  # asked before the state is read: its last word counts
             state = _latest(path, state)
             if state.get("status") in ("running", "failed"):

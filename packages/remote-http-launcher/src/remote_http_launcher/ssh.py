@@ -7,7 +7,7 @@ A host without helpers gets them in one file (bootstrap.py), once.
 
 from __future__ import annotations
 
-from .executors import TIMEOUT_S, Answer, interruptible, start_hint
+from .executors import TIMEOUT_S, Answer, communicate, start_hint
 from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, SshFailed, ssh_error
 from .ssh_master import ssh_master
 from .ssh_slots import slot
@@ -83,8 +83,7 @@ class SshExecutor:
                 ) from exc
             with started as process:
                 try:
-                    with interruptible(process):
-                        stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
+                    stdout, stderr = communicate(process, stdin, timeout_s)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise SshConnectionCut(

@@ -23,17 +23,19 @@ def start_services(clients: Sequence[Client]) -> list[BaseException | None]:
         for start in starts:
             start.thread.start()
         for start in starts:
-            start.thread.join()
+            start.ended.wait()  # an interrupt of Thread.join would take a thread that runs for one that has ended
     except BaseException:
         from remote_http_launcher.executors import interrupt_thread
 
-        for start in starts:
-            if start.thread.ident is not None and start.thread.is_alive():
+        began = [start for start in starts if start.thread.ident is not None]
+        for start in began:
+            if start.thread.ident is not None and not start.ended.is_set():
                 interrupt_thread(start.thread.ident)
-        for start in starts:
-            if start.thread.ident is not None:
-                start.thread.join()
+        for start in began:
+            start.ended.wait()
         raise
+    for start in starts:
+        start.thread.join()
     return [start.failure for start in starts]
 
 
@@ -41,6 +43,7 @@ class _Start:
     def __init__(self, client: Client, number: int) -> None:
         self.client = client
         self.failure: BaseException | None = None
+        self.ended = threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"start-{client.service}-{number}")
 
     def _run(self) -> None:
@@ -48,3 +51,5 @@ class _Start:
             self.client.ensure_initialized_sync()
         except BaseException as exc:  # it is for the caller's thread
             self.failure = exc
+        finally:
+            self.ended.set()

@@ -182,7 +182,7 @@ def get_buffer_sync(checksum: Checksum | str) -> Buffer | None:
                 return buffer
     failure: RemoteError | None = None
     for client in clients:
-        if client.url is None and client.directory is not None:
+        if not client.has_server:
             continue
         try:
             buffer = client._get_from_server(checksum)

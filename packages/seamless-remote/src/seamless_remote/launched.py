@@ -165,7 +165,9 @@ def launch(prepared: PreparedLaunch) -> dict[str, Any]:
             )
         import sys
 
-        print(f"Launch {_TITLES[prepared.kind]}...", file=sys.stderr)
+        sys.stderr.write(
+            f"Launch {_TITLES[prepared.kind]}...\n"
+        )  # in one piece, beside those of other threads
         launched = launcher(prepared)
         with _lock:
             _under_way.pop(prepared, None)
