@@ -22,7 +22,7 @@ def run(site, capfd):
 def values_of(out: str) -> dict[str, tuple[str, str]]:
     """Return value and origin by name, of the text that is shown."""
     lines = out.split("\n\n")[1].splitlines()
-    assert lines[0].split() == ["VALUE", "IS", "FROM"]
+    assert lines[0].split() == ["SETTING", "VALUE", "FROM"]
     return {name: (value, origin) for name, value, origin in (line.split(None, 2) for line in lines[1:])}
 
 
@@ -35,9 +35,9 @@ def test_every_value_has_its_file_and_line(site, run):
     project = site.project / "seamless.yaml"
     assert values["project"] == ("p", f"{project}:1")
     assert values["cluster"] == ("loc", f"{project}:2")
-    assert values["execution"] == ("remote", "default: a cluster is selected")
-    assert values["queue"] == ("dq", "default: default_queue of cluster 'loc'")
-    assert values["remote"] == ("-", "default: cluster 'loc' offers both: one is to be selected")
+    assert values["execution"] == ("remote", "default")
+    assert values["queue"] == ("dq", f"{site.world.home}/.seamless/clusters.yaml:2")
+    assert values["remote"] == ("-", "default")
     assert values["subproject"] == ("-", "default")
     assert f"file       {project}\n" in out
     assert f"file       {site.world.home}/.seamless/clusters.yaml\n" in out
@@ -47,7 +47,7 @@ def test_blocks_of_the_stage_count_and_the_command_line_wins(site, run):
     code, out, _ = run("--stage", "prod:gpu", "--project", "q", "--offline", "--json")
     assert code == 1  # the back end is ambiguous
     found = json.loads(out)
-    values = found["values"]
+    values = found["settings"]
     assert values["project"] == {"value": "q", "origin": "the command line"}
     assert values["stage"] == {"value": "prod", "origin": "the command line"}
     assert values["substage"]["value"] == "gpu"
@@ -105,7 +105,7 @@ def test_with_a_cache_directory_no_file_counts(site, run, monkeypatch):
     assert found["cache_directory"] == str(site.root / "cache")
     assert found["files"] == []
     assert {service["status"] for service in found["services"]} == {"embedded"}
-    assert found["values"]["cluster"]["origin"] == "SEAMLESS_CACHE"
+    assert found["settings"]["cluster"]["origin"] == "SEAMLESS_CACHE"
     assert not (site.root / "cache").exists()
 
 

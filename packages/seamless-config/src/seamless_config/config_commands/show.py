@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from seamless_config.configuration import Configuration
-    from seamless_config.effective import Effective
+    from seamless_config.effective_settings import Setting
     from seamless_config.errors import ConfigurationError
     from seamless_config.service_commands.rows import Row
     from seamless_config.service_commands.targets import Target
@@ -80,11 +80,12 @@ class _Found:
     """What is shown. errors: message and hint of each."""
 
     def __init__(self, configuration: Configuration, request: Request) -> None:
-        from seamless_config.effective import effective_values, implied_services
+        from seamless_config.effective_settings import effective_settings
+        from seamless_config.implied_services import implied_services
 
         self.configuration = configuration
         self.errors: list[tuple[str, str | None]] = []
-        self.values: list[Effective] = effective_values(configuration)
+        self.settings: list[Setting] = effective_settings(configuration)
         services, wrong = implied_services(configuration)
         for error in wrong:
             self._tell(error)
@@ -143,7 +144,7 @@ class _Found:
             "local_cluster": found.local_cluster,
             "problems": [message for message, _ in self.errors],
             "services": [self._service(target) for target in self.targets],
-            "values": {value.name: value.as_json() for value in self.values},
+            "settings": {setting.name: _as_json(setting) for setting in self.settings},
             "workdir": found.workdir,
         }
 
@@ -189,8 +190,8 @@ class _Found:
         if found.cache_directory is not None:
             parts.append(f"cache      {found.cache_directory} (SEAMLESS_CACHE: no file counts)\n")
         parts += [f"hint       {hint}\n" for hint in found.hints]
-        rows = [(value.name, _shown(value.value), _origin(value)) for value in self.values]
-        parts += ["\n", table(("VALUE", "IS", "FROM"), rows)]
+        rows = [(each.name, _shown(each.value), _origin(each)) for each in self.settings]
+        parts += ["\n", table(("SETTING", "VALUE", "FROM"), rows)]
         if found.clusters:
             parts += ["\n", table(("CLUSTER", "TYPE", "FRONTENDS", "QUEUES", "DEFINED"), self._clusters())]
         if self.targets:
@@ -234,7 +235,16 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _origin(value: Effective) -> str:
-    if isinstance(value.origin, str):
-        return f"{value.origin}: {value.why}" if value.why else value.origin
-    return f"{value.origin.file}:{value.origin.line}"
+def _origin(setting: Setting) -> str:
+    if isinstance(setting.origin, str):
+        return setting.origin
+    return f"{setting.origin.file}:{setting.origin.line}"
+
+
+def _as_json(setting: Setting) -> dict[str, Any]:
+    """Return value and origin; for a place its file, line and column."""
+    found: dict[str, Any] = {"value": setting.value}
+    if isinstance(setting.origin, str):
+        return {**found, "origin": setting.origin}
+    place = setting.origin
+    return {**found, "origin": "file", "file": place.file, "line": place.line, "column": place.column}
