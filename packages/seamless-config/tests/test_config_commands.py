@@ -63,7 +63,8 @@ def check(cwd, *words, **variables):
 
 def test_good_configuration_names_what_would_be_launched(tmp_path, define):
     define(
-        "alps:\n  frontends:\n  - {hostname: alps.example, ssh_hostname: alps, hashserver: {bufferdir: /b}}\n"
+        "alps:\n  tunnel: true\n"
+        "  frontends:\n  - {hostname: alps.example, ssh_hostname: alps, hashserver: {bufferdir: /b}}\n"
     )
     (tmp_path / "seamless.yaml").write_text("- project: p\n- cluster: alps\n- execution: process\n")
     found = check(tmp_path, "--stage", "prod")
@@ -176,6 +177,20 @@ def test_what_is_not_selected_is_only_warned_of(tmp_path, define):
         "this block never counts",
     ):
         assert words in said
+
+
+def test_services_that_run_elsewhere_or_out_of_reach_are_warned_of(tmp_path, define):
+    define(
+        "local_cluster: near\nnear: {frontends: [{hostname: other, hashserver: {bufferdir: /b}}]}\n"
+        "far: {frontends: [{hostname: far, hashserver: {bufferdir: /b}}, {hostname: g, hashserver: {bufferdir: /b,"
+        " network_interface: 0.0.0.0}}]}\n"
+        "tunnelled: {tunnel: true, frontends: [{hostname: h, hashserver: {bufferdir: /b}}]}\n"
+    )
+    (tmp_path / "seamless.yaml").write_text("- project: p\n")
+    assert [item["message"] for item in check(tmp_path)["warnings"]] == [
+        "the hashserver of cluster 'far' listens on its own machine only; clients ask for it at far.",
+        "cluster 'near' is designated as local: its services run on this machine, not on other.",
+    ]
 
 
 def test_parent_that_is_not_inherited_and_missing_files_are_hinted_at(tmp_path):

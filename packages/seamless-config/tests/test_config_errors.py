@@ -6,6 +6,7 @@ import os
 import textwrap
 
 import pytest
+import yaml
 from seamless_config.configuration import read_configuration
 from seamless_config.errors import ClusterUnknown, ConfigurationError, ConfigurationFileInvalid
 
@@ -154,6 +155,7 @@ def test_control_characters_of_a_file_never_reach_the_terminal(folder):
     assert "U+001B is not allowed" in message
 
 
+@pytest.mark.provokes("ClusterUnknown")
 def test_selected_cluster_that_is_not_defined_names_the_line_that_selects_it(folder):
     message_of(folder, project="- project: p\n- cluster: Alps\n", clusters="alps: {frontends: []}\n")
     with pytest.raises(
@@ -246,3 +248,19 @@ def test_file_without_content_asks_for_nothing(folder, content):
     (folder / "home/.seamless").mkdir(parents=True)
     (folder / "home/.seamless/clusters.yaml").write_text(content)
     assert read_configuration(folder).selection.project is None
+
+
+@pytest.mark.parametrize(
+    "text", ["- a: [\n", "\t- a\n", "- project: \x0b", "- [" * 60, "- *a", "a: b: c", "- !x y", "- é\x07"]
+)
+def test_without_libyaml_errors_have_their_line_too(folder, monkeypatch, text):
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    message = message_of(folder, project=text)
+    assert message.startswith(f"{folder / 'seamless.yaml'}, line 1, column ")
+
+
+def test_without_libyaml_a_file_is_read_the_same(folder, monkeypatch):
+    (folder / "seamless.yaml").write_text("- project: &a p\n- auth: {c: group}\n- stage x:\n  - queue: *a\n")
+    found = read_configuration(folder).selection
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert read_configuration(folder).selection == found

@@ -12,7 +12,12 @@ from seamless_config import select
 from seamless_config.cluster import define_clusters, get_cluster, get_local_cluster
 from seamless_config.configuration import Configuration, read_configuration
 from seamless_config.effective_settings import effective_settings
-from seamless_config.errors import ClusterUnknown, ConfigurationError, ConfigurationFileInvalid
+from seamless_config.errors import (
+    ClusterUnknown,
+    ConfigurationError,
+    ConfigurationFileInvalid,
+    SelectionInvalid,
+)
 from seamless_config.launch_dictionaries import launch_dictionary
 from seamless_config.selection import FIELDS, MANUAL, Selection
 from seamless_config.tools import configure_hashserver
@@ -122,12 +127,13 @@ def test_queue_of_a_program_outlives_a_load_that_selects_its_cluster_and_no_othe
     assert read("- cluster: near\n", before=before).selection.queue is None
 
 
+@pytest.mark.provokes("SelectionInvalid")
 @pytest.mark.parametrize("name", ["cluster", "project", "subproject", "stage"])
 @pytest.mark.parametrize("value", ["../x", "a--b", "STAGE-a", 5, "{x}", "a\0"])
 def test_launch_of_an_impossible_name_is_refused(read, name, value):
     scope = {"cluster": "near", "project": "p", name: value}
     select.replace_configuration(read(""))
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(SelectionInvalid):
         configure_hashserver("rw", **scope)
 
 
@@ -152,6 +158,57 @@ def test_clusters_that_a_program_defines_replace_all(read):
     assert (list(select.current_configuration().clusters), get_local_cluster()) == (["new"], "new")
     with pytest.raises(ClusterUnknown, match="'near' is not defined; defined are: new"):
         get_cluster("near")
+
+
+DOCUMENTED = """\
+- clusters:
+    local:
+      tunnel: false
+      type: local
+      frontends:
+      - hostname: localhost
+        hashserver: {bufferdir: /data/buffers, conda: hashserver, network_interface: 127.0.0.1, port_start: 55100,
+                     port_end: 55199}
+        database: {database_dir: /data/db, conda: seamless-database, network_interface: 127.0.0.1, port_start: 55200,
+                   port_end: 55299}
+        jobserver: {conda: seamless-jobserver, network_interface: 127.0.0.1, port_start: 55300, port_end: 55399}
+    mycluster:
+      tunnel: true
+      type: slurm
+      workers: 4
+      frontends:
+      - hostname: login.mycluster.example
+        ssh_hostname: login.mycluster.example
+        hashserver: {bufferdir: /scratch/seamless/buffers, conda: hashserver, network_interface: 0.0.0.0,
+                     port_start: 60100, port_end: 60199}
+        daskserver: {network_interface: 0.0.0.0, port_start: 60300, port_end: 60399}
+      default_queue: default
+      queues:
+        default: {conda: seamless-dask, walltime: "01:00:00", cores: 16, memory: 32000MB, tmpdir: /tmp,
+                  maximum_jobs: 20, unknown_task_duration: 1m, target_duration: 10m, lifetime_stagger: 4m}
+        highmem: {TEMPLATE: default, cores: 4, memory: 128000MB}
+        gpu: {TEMPLATE: default, memory: 32000MB, job_extra_directives: ["--gres=gpu:1"], dask_resources: {GPU: 1}}
+- project: my-project
+- cluster: local
+- stage prod:
+  - cluster: mycluster
+  - queue: gpu
+  - execution: remote
+  - remote: daskserver
+"""
+
+
+def test_documented_example_means_what_it_says(read):
+    assert read(DOCUMENTED).selection.cluster == "local"
+    launch = launch_dictionary(read(DOCUMENTED, stage="prod"), "daskserver")
+    assert (launch["hostname"], launch["tunnel"], launch["conda"]) == (
+        "login.mycluster.example",
+        True,
+        "seamless-dask",
+    )
+    assert launch["file_parameters"]["dask-resources"] == {"GPU": 1}
+    assert launch["file_parameters"]["lifetime-stagger"] == "4m"
+    assert launch["meta"]["queue"] == "gpu"
 
 
 def test_libyaml_reads_and_nothing_heavy_is_imported(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seamless_config.cluster import Cluster
+from seamless_config.cluster import THIS_MACHINE, Cluster
 from seamless_config.cluster_fields import SERVICES
 from seamless_config.configuration import Configuration
 from seamless_config.dask_parameters import missing_fields
@@ -34,6 +34,7 @@ def check_use(found: Configuration, report: Report) -> None:
         _check_selected(found, found.clusters[selection.cluster], report)
     for name in sorted(found.clusters):
         _check_queues(found, found.clusters[name], report)
+        _check_reach(found, found.clusters[name], report)
         if name != selection.cluster:
             _check_other(found, found.clusters[name], report)
 
@@ -204,6 +205,31 @@ def _check_queues(found: Configuration, cluster: Cluster, report: Report) -> Non
                 place=queue.place,
                 remedy="Add them, or take them over with 'TEMPLATE: OTHER_QUEUE'.",
             )
+
+
+def _check_reach(found: Configuration, cluster: Cluster, report: Report) -> None:
+    """Warn of services that run elsewhere than it seems, and of those that no client can reach."""
+    if cluster.name == found.local_cluster:
+        others = [str(front.hostname) for front in cluster.frontends if front.hostname not in THIS_MACHINE]
+        if others:
+            report.warn(
+                f"cluster {cluster.name!r} is designated as local: its services run on this machine, not on "
+                f"{', '.join(others)}.",
+                place=cluster.place,
+                remedy="Remove 'local_cluster', or the host names.",
+            )
+    if found.is_here(cluster) or cluster.tunnel:
+        return
+    for frontend in cluster.frontends:
+        for service in SERVICES if frontend.hostname not in THIS_MACHINE else ():
+            offered = frontend.service(service)
+            if offered is not None and offered.get("network_interface") in THIS_MACHINE:
+                report.warn(
+                    f"the {service} of cluster {cluster.name!r} listens on its own machine only; clients ask for it at "
+                    f"{frontend.hostname}.",
+                    place=frontend.place,
+                    remedy="Add 'tunnel: true' to the cluster, or 'network_interface: 0.0.0.0' to the service.",
+                )
 
 
 def _check_auth(found: Configuration, report: Report) -> None:
