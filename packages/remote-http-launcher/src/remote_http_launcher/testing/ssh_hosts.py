@@ -79,7 +79,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 with open(status_file + ".tmp", "w") as file:
-    json.dump(dict(state, port=server.server_port, status="running"), file)
+    port = {{}} if "noport" in mode else {{"port": server.server_port}}
+    json.dump(dict(state, status="running", **port), file)
 os.rename(status_file + ".tmp", status_file)
 server.serve_forever()
 '''
