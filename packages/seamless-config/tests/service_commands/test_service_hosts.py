@@ -14,6 +14,14 @@ from seamless_config.service_commands.hosts import Host
 HEADER = "SERVICE PROJECT STAGE PROCESS PORT PERSISTENT SIZE"
 HASHSERVER, DATABASE = "hashserver-far-rw-p", "database-far-rw-p"
 
+CSH = """\
+#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+    PATH=*) echo "PATH=/nowhere:/bin: Command not found." >&2; exit 1 ;;
+    *) exec /bin/sh -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+
 
 def _start_both(far_site) -> None:
     far_site.done("start", "--service hashserver")
@@ -377,3 +385,17 @@ def test_host_that_is_frozen_is_given_up_and_the_others_are_shown(far_site):
     assert found.code == 1
     assert found.lines[1:] == ["hashserver p - failed - - -", "tb-node - - unreachable - - -"]
     assert "it does not answer" in found.err
+
+
+def test_log_is_read_through_a_shell_that_knows_no_assignments_before_a_command(far_site):
+    shell = far_site.node.folder / "csh"  # in the one respect that matters
+    shell.write_text(CSH)
+    shell.chmod(0o700)
+    with open(far_site.node.folder / "sshd_config", "a") as file:
+        file.write(f"ForceCommand {shell}\n")
+    far_site.node.stop()
+    far_site.node.start()
+    far_site.node.server.mkdir(parents=True)
+    (far_site.node.server / f"{DATABASE}.log").write_text("one\ntwo\n")
+    found = far_site.done("logs", "--service database --tail 1")
+    assert (found.out, found.err) == ("two\n", "")

@@ -95,30 +95,35 @@ class Host:
 
         Raises SshFailed and its kinds, HelperMissing, HelperTooOld.
         """
+        code, said = self._run(self._words(helper, arguments))
+        if self.name is not None:
+            if code != 0 and said.startswith("PATH=") and "command not found" in said.lower():
+                # csh and tcsh take an assignment before a command for the command
+                code, said = self._run(self._words(helper, arguments, through="env "))
+            if code == SSH_FAILED:
+                from remote_http_launcher.ssh_errors import ssh_error
+
+                raise ssh_error(self.name, said or "connection closed")
+            if code == COMMAND_NOT_FOUND or (code != 0 and said.lower().startswith(f"{helper}: command not")):
+                raise self._missing(helper)
+        if code == 1 and f"{helper}: unknown flag(s)" in said:
+            raise self._too_old(said)
+        return code, said
+
+    def _run(self, words: list[str]) -> tuple[int, str]:
         import subprocess
 
         sys.stdout.flush()
-        process = subprocess.Popen(
-            self._words(helper, arguments), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             said = process.communicate()[1].decode("utf-8", "replace")
         except BaseException:
             process.terminate()
             process.communicate()
             raise
-        code = process.returncode
-        if self.name is not None and code == SSH_FAILED:
-            from remote_http_launcher.ssh_errors import ssh_error
+        return process.returncode, said
 
-            raise ssh_error(self.name, said or "connection closed")
-        if self.name is not None and code == COMMAND_NOT_FOUND:
-            raise self._missing(helper)
-        if code == 1 and f"{helper}: unknown flag(s)" in said:
-            raise self._too_old(said)
-        return code, said
-
-    def _words(self, helper: str, arguments: Sequence[str]) -> list[str]:
+    def _words(self, helper: str, arguments: Sequence[str], *, through: str = "") -> list[str]:
         if self.name is None:
             from remote_http_launcher.executors import helper_module, own_process
 
@@ -130,7 +135,7 @@ class Host:
 
         master = ssh_master(self.name)
         master.ensure()
-        command = f"{PATH_PREFIX} {shlex.join([helper, *arguments])}"
+        command = f"{through}{PATH_PREFIX} {shlex.join([helper, *arguments])}"
         return ["ssh", *master.options, "--", self.name, command]
 
     def _missing(self, helper: str) -> LauncherError:
