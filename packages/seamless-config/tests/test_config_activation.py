@@ -314,7 +314,8 @@ def test_importing_the_front_doors_brings_nothing(project):
     code = """
         import sys, seamless.config, seamless_config
         print(sorted(name for name in sys.modules if name.startswith(("seamless_", "yaml", "pathlib", "typing"))))
-        print(sorted(seamless.config.__all__) == [name for name in dir(seamless.config) if name in seamless.config.__all__])
+        names = seamless.config.__all__
+        print(sorted(names) == [name for name in dir(seamless.config) if name in names])
     """
     code = textwrap.dedent(code)
     assert out("", project, "-c", code) == ["['seamless_config']", "True"]
