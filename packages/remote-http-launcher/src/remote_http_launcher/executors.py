@@ -26,6 +26,7 @@ __all__ = (
     "Answer",
     "Executor",
     "LocalExecutor",
+    "communicate",
     "helper_module",
     "interrupt_thread",
     "own_process",

@@ -24,7 +24,8 @@ loc:
   workers: 2
   default_queue: dq
   queues:
-    dq: {{conda: dk, walltime: "01:00:00", memory: 8GB, maximum_jobs: 2, unknown_task_duration: 1m, target_duration: 10m}}
+    dq: {{conda: dk, walltime: "01:00:00", memory: 8GB, maximum_jobs: 2,
+      unknown_task_duration: 1m, target_duration: 10m}}
 """
 FAR = """\
 far:

@@ -16,13 +16,14 @@ from .errors import ActivationError
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Generic, TypeVar
+    from typing import Any, TypeVar
+    from typing import Generic as _Generic
 
     C = TypeVar("C", bound=Client)
     L = TypeVar("L", bound=Client)
 else:
 
-    class Generic:
+    class _Generic:
         """Stands for typing's at run time, where nobody asks for parameters."""
 
         __slots__ = ()
@@ -38,7 +39,7 @@ Key = tuple[bool, str, str, str, str]
 """readonly, cluster, project, subproject, stage"""
 
 
-class ActiveClients(Generic[C]):
+class ActiveClients(_Generic[C]):
     """The clients in use: `read` in order of preference, and `write`."""
 
     __slots__ = ("read", "write")
@@ -51,7 +52,7 @@ class ActiveClients(Generic[C]):
 _registries: weakref.WeakSet[Registry[Any, Any]] = weakref.WeakSet()
 
 
-class Registry(Generic[C, L]):
+class Registry(_Generic[C, L]):
     """Definitions and active clients of one kind of service. make_launched(readonly): returns a client to `config`."""
 
     def __init__(self, what: str, make_launched: Callable[[bool], L]) -> None:
