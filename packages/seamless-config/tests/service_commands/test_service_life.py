@@ -394,13 +394,25 @@ def test_inspect_without_state_is_code_1(site, words, said):
 def test_service_whose_program_is_not_installed_is_said_in_one_sentence(
     site, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(start_module.PROGRAMS, "daskserver", ("no-such-program", "seamless-dask"))
-    found = site.run("start", "--service daskserver")
+    monkeypatch.setitem(start_module.PROGRAMS, "database", ("no-such-program", "seamless-database"))
+    found = site.run("start", "--service database")
     assert (found.code, found.out) == (1, "")
     assert found.err == (
-        "error: a daskserver cannot be started: its program no-such-program is not installed here\n"
-        "hint:  pip install seamless-dask\n"
+        "error: a database cannot be started: its program no-such-program is not installed here\n"
+        "hint:  pip install seamless-database\n"
     )
+
+
+@pytest.mark.parametrize("service", ["jobserver", "daskserver", "pure-daskserver"])
+def test_service_that_this_version_cannot_start_is_said_in_one_sentence(site, service):
+    for command in ("start", "restart"):
+        found = site.run(command, f"--service {service}")
+        assert found.code == 1
+        assert (
+            f"error: a {service} is asked for, which this version cannot start yet\nhint:  write '- exec"
+            in found.err
+        )
+        assert not list(site.world.server.glob("*.json"))
 
 
 def test_start_that_fails_says_why_once(site):
