@@ -99,6 +99,13 @@ def test_errors_of_all_files_and_entries_are_shown_in_one_run(tmp_path, define):
     }
 
 
+def test_very_many_errors_are_not_all_told(tmp_path):
+    (tmp_path / "seamless.yaml").write_text("- x\n" * 20_000)
+    done = run("seamless-config-check", cwd=tmp_path)
+    assert done.stdout.count("error: ") == 100
+    assert done.stdout.endswith("1 file read: 100 errors or more, no warnings\n")
+
+
 def test_text_shows_line_mark_and_hint_for_a_person(tmp_path):
     (tmp_path / "seamless.yaml").write_text("- projct: p\n")
     done = run("seamless-config-check", cwd=tmp_path)

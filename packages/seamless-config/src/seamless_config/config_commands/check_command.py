@@ -65,7 +65,8 @@ def _print(report: Report) -> None:
     for launch in report.services:
         host = "" if launch["host"] is None else f" on {launch['host']}"
         lines.append(f"{launch['service']}{host} in {launch['workdir']}, as {launch['key']}")
-    counts = f"{_counted(len(report.errors), 'error')}, {_counted(len(report.warnings), 'warning')}"
+    more = " or more" if report.is_full else ""
+    counts = f"{_counted(len(report.errors), 'error')}{more}, {_counted(len(report.warnings), 'warning')}"
     write_lines([*lines, f"{_counted(len(report.files), 'file')} read: {counts}"])
 
 

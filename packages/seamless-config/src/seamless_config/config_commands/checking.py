@@ -97,6 +97,8 @@ def _check_commands(files: ProjectFiles, report: Report) -> list[MappingNode]:
             else [node]
         )
         for part in parts:
+            if report.is_full:
+                return tables
             stages = {None, report.stage} | (set() if part is None else _stages_of(part))
             for stage in sorted(stages, key=str):
                 try:
@@ -113,6 +115,8 @@ def _check_clusters(tables: list[MappingNode], report: Report) -> None:
     seen: dict[object, MappingNode] = {}
     for table in tables:
         for key, node in table.entries:
+            if report.is_full:
+                return
             if key.value == LOCAL_CLUSTER:
                 continue
             try:

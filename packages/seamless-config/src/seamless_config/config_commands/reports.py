@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from seamless_config.configuration import Configuration
     from seamless_config.places import Place
 
-__all__ = ("Report", "write_lines")
+__all__ = ("MAX_PROBLEMS", "Report", "write_lines")
+
+MAX_PROBLEMS = 100  # of each kind
 
 
 class Report:
@@ -20,9 +22,20 @@ class Report:
 
     files: those that were read. configuration: None when there are errors in the files. services: what would be
     launched: service, key, host (None: this machine) and directory.
+    Of errors and of warnings, MAX_PROBLEMS each are kept; is_full: there were more errors, and the search ended.
     """
 
-    __slots__ = ("configuration", "directory", "errors", "files", "services", "stage", "substage", "warnings")
+    __slots__ = (
+        "_said",
+        "configuration",
+        "directory",
+        "errors",
+        "files",
+        "services",
+        "stage",
+        "substage",
+        "warnings",
+    )
 
     def __init__(self, directory: str, stage: str | None = None, substage: str | None = None) -> None:
         self.directory = directory
@@ -33,11 +46,15 @@ class Report:
         self.warnings: list[ConfigurationError] = []
         self.services: list[dict[str, Any]] = []
         self.configuration: Configuration | None = None
+        self._said: set[str] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.errors) >= MAX_PROBLEMS
 
     def error(self, problem: ConfigurationError) -> None:
         """Add an error, once."""
-        if str(problem) not in map(str, self.errors):
-            self.errors.append(problem)
+        self._add(self.errors, problem)
 
     def warn(
         self, problem: ConfigurationError | str, *, place: Place | None = None, remedy: str = ""
@@ -45,8 +62,13 @@ class Report:
         """Add a warning, once."""
         if not isinstance(problem, ConfigurationError):
             problem = ConfigurationError(problem, place=place, remedy=remedy)
-        if str(problem) not in map(str, [*self.warnings, *self.errors]):
-            self.warnings.append(problem)
+        self._add(self.warnings, problem)
+
+    def _add(self, problems: list[ConfigurationError], problem: ConfigurationError) -> None:
+        text = str(problem)
+        if text not in self._said and len(problems) < MAX_PROBLEMS:
+            self._said.add(text)
+            problems.append(problem)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
