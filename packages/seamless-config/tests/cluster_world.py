@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from remote_http_launcher.testing.launch_world import World
+from remote_http_launcher.testing.ssh_hosts import World
 
 __all__ = ("STEP", "ClusterWorld", "local_cluster", "ssh_cluster")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from remote_http_launcher.testing.launch_world import World, launch_world
-from remote_http_launcher.testing.ssh_host import SshHost, has_ssh, running_ssh_host
+from remote_http_launcher.testing.ssh_hosts import SshHost, World, has_sshd, make_world, running_hosts
 
 if TYPE_CHECKING:
     from cluster_world import ClusterWorld
@@ -22,8 +22,11 @@ if HERE not in sys.path:
 @pytest.fixture
 def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A home and a PATH of its own; services that were launched there end with the test."""
-    with launch_world(tmp_path, monkeypatch) as found:
+    found = make_world(tmp_path, Path(os.environ["HOME"]), monkeypatch.setenv)
+    try:
         yield found
+    finally:
+        found.end_all()
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def clusters(launches: World, tmp_path: Path) -> ClusterWorld:
 @pytest.fixture
 def ssh_host(launches: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshHost]:
     """A host behind a real sshd."""
-    if not has_ssh():
+    if not has_sshd():
         pytest.skip("no OpenSSH server here (Debian: openssh-server)")
-    with running_ssh_host(launches, tmp_path, monkeypatch) as host:
+    with running_hosts(launches, tmp_path, monkeypatch.setenv) as (host,):
         yield host
