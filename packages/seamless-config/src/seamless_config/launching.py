@@ -64,7 +64,7 @@ def prepare_service(
         ("subproject", subproject or None),
         ("stage", stage or None),
     ):
-        if selection.__getattr__(name) != value:
+        if getattr(selection, name) != value:
             selection = selection.with_(name, value, MANUAL)
     launch = launch_dictionary(now.with_selection(selection), kind, mode="ro" if readonly else "rw")
     here = "hostname" not in launch
