@@ -96,6 +96,13 @@ def test_collected_clients_name_the_services_as_the_cluster_sees_them(clusters, 
     assert buffer["url"] != buffer["remote_url"]
     assert "directory" not in buffer
     assert buffer["remote_directory"] == "~/buffers/p"
+    assert user.step()[1] == "1"
+    (user.folder / "empty").mkdir()
+    value, executed, location = user.step(
+        home=ssh_host.home, cwd=user.folder / "empty", SEAMLESS_REMOTE_CLIENTS=json.dumps(collected)
+    )
+    assert (value, executed) == ("42", "0")
+    assert database["remote_url"] in location
 
 
 @pytest.mark.invariant("I-265")

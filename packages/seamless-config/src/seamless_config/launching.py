@@ -36,6 +36,7 @@ __all__ = (
 )
 
 LOG_LINES_SHOWN = 50
+SERVER_STATES = "~/.remote-http-launcher/server"  # on the service's machine, of the account that started it
 
 
 def register_launcher() -> None:
@@ -92,6 +93,8 @@ def launch_service(prepared: PreparedLaunch) -> dict[str, Any]:
     found: dict[str, Any] = {"hostname": state["hostname"], "port": state["port"]}
     if state.get("token_file"):
         found["token_file"] = state["token_file"]
+        if not config.is_local:
+            found["remote_token_file"] = f"{SERVER_STATES}/{config.key}.token"
     host = config.hostname or state["hostname"]
     found["remote_url"] = f"http://{_bracketed(str(host))}:{state.get('tunneled-port', state['port'])}"
     if prepared.kind == "hashserver":

@@ -2,7 +2,8 @@
 
 The list is JSON: `{"database": [ENTRY...], "buffer": [ENTRY...]}`; an entry has `readonly`, and `url` and
 `directory` as this process sees them, `remote_url` and `remote_directory` as workers on the cluster do, and
-optionally `token_file`. Tokens themselves are never in it: it stands in environments and launch parameters.
+optionally `token_file` and, where it lies elsewhere for workers, `remote_token_file`. Tokens themselves are never in
+it: it stands in environments and launch parameters.
 """
 
 from __future__ import annotations
@@ -27,8 +28,16 @@ __all__ = (
     "set_remote_clients_from_environment",
 )
 
-_FIELDS = {"readonly", "url", "directory", "remote_url", "remote_directory", "token_file"}
-_TEXTS = ("url", "directory", "remote_url", "remote_directory", "token_file")
+_FIELDS = {
+    "readonly",
+    "url",
+    "directory",
+    "remote_url",
+    "remote_directory",
+    "token_file",
+    "remote_token_file",
+}
+_TEXTS = ("url", "directory", "remote_url", "remote_directory", "token_file", "remote_token_file")
 
 
 def collect_remote_clients(cluster: str | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -61,6 +70,7 @@ def _entry(client: Client) -> dict[str, Any]:
         "remote_url": launched.get("remote_url", client.url),
         "remote_directory": launched.get("remote_directory", None if launched else directory),
         "token_file": client.token.file,
+        "remote_token_file": launched.get("remote_token_file"),
     }
     entry.update((name, value) for name, value in values.items() if value is not None)
     return entry
@@ -90,7 +100,11 @@ def set_remote_clients(clients: Mapping[str, Any], in_remote: bool = False) -> N
         if url is not None:
             name = f"extern-buffer-{number}" + ("-server" if both else "")
             buffer_remote.define_extern_client(
-                name, "hashserver", url=url, readonly=entry["readonly"], token_file=entry.get("token_file")
+                name,
+                "hashserver",
+                url=url,
+                readonly=entry["readonly"],
+                token_file=_token_file(entry, in_remote),
             )
             buffer_names.append(name)
     database_names: list[str] = []
@@ -99,7 +113,11 @@ def set_remote_clients(clients: Mapping[str, Any], in_remote: bool = False) -> N
         if url is not None:
             name = f"extern-db-{number}"
             database_remote.define_extern_client(
-                name, "database", url=url, readonly=entry["readonly"], token_file=entry.get("token_file")
+                name,
+                "database",
+                url=url,
+                readonly=entry["readonly"],
+                token_file=_token_file(entry, in_remote),
             )
             database_names.append(name)
     buffer_remote.activate(no_main=True, extern_clients=buffer_names)
@@ -157,6 +175,11 @@ def _checked(kind: str, number: int, entry: Any, in_remote: bool) -> dict[str, A
 
         Endpoint(url)
     return {**entry, "readonly": entry.get("readonly", True)}
+
+
+def _token_file(entry: dict[str, Any], in_remote: bool) -> str | None:
+    found = (in_remote and entry.get("remote_token_file")) or entry.get("token_file")
+    return os.path.expanduser(found) if found else None
 
 
 def _places(entry: dict[str, Any], in_remote: bool) -> tuple[str | None, str | None]:

@@ -107,8 +107,8 @@ def set_launcher(
     prepare(kind, readonly, cluster, project, subproject, stage): returns the PreparedLaunch. It asks nobody.
     launcher(prepared): has the service run, and returns a dictionary with
         `hostname` and `port`, and optionally `directory` (a buffer directory that this host can read),
-        `token_file`, `remote_url` and `remote_directory` (as workers on the cluster see it). It is called once
-        per service and process, and again after a failure.
+        `token_file`, `remote_url`, `remote_directory` and `remote_token_file` (as workers on the cluster see
+        it). It is called once per service and process, and again after a failure.
     diagnose(prepared): called when the service does not answer; returns what is known about it, in sentences.
     """
     global _launcher, _diagnose, _prepare
