@@ -153,7 +153,7 @@ def test_the_first_of_racing_processes_decides_and_the_others_say_so(services):
         ("{", "SEAMLESS_REMOTE_CLIENTS is no JSON"),
         ("[]", "no JSON object"),
         ('{"buffer": [{"readonly": false, "url": "http://127.0.0.1:1"}]}', "remote_url"),
-        ('{"buffer": [{"remote_url": "http://127.0.0.1:1"}]}', "readonly"),
+        ('{"buffer": [{"remote_url": "http://127.0.0.1:1", "readonly": 3}]}', "readonly"),
     ],
 )
 def test_a_list_of_clients_that_cannot_be_used_is_an_error_and_not_ignored(text, said):

@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 from remote_http_launcher.errors import UsageError
-from remote_http_launcher.helpers import frame, inspect, ps, ps_persistent, rm, verify_port
+from remote_http_launcher.helpers import (
+    cache_conda,
+    conda_info,
+    frame,
+    inspect,
+    launch_service,
+    ps,
+    ps_persistent,
+    rm,
+    verify_port,
+)
 from remote_http_launcher.helpers.frame import parse, to_integer, to_seconds
 from remote_http_launcher.processes import identity_of
 from remote_http_launcher.state_files import write_state
@@ -28,7 +38,10 @@ SCRIPTS: dict[str, str] = {
     ].items()
     if name.startswith("rhl-") and name != "rhl-guard"
 }
-MINE = sorted(set(SCRIPTS) - {"rhl-cache-conda", "rhl-conda-info", "rhl-launch-service"})
+NAMES = sorted(SCRIPTS)
+QUICK = sorted(
+    set(SCRIPTS) - {"rhl-cache-conda", "rhl-conda-info", "rhl-launch-service"}
+)  # polled, and by people
 FORBIDDEN = {
     *(
         "argparse",
@@ -45,33 +58,36 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("name", MINE)
+@pytest.mark.parametrize("name", NAMES)
 def test_help_says_purpose_examples_and_exit_codes(name: str, capsys: pytest.CaptureFixture[str]):
     main = importlib.import_module(SCRIPTS[name]).main
     assert main(["x", "--help", "--nonsense"]) == 0
     text, err = capsys.readouterr()
     assert err == ""
-    assert text.startswith(f"usage: {name} ")
+    assert text.split()[:2] == ["usage:", name]
     assert "\nexamples:\n" in text
     assert "\nexit codes:\n  0" in text
     assert max(map(len, text.splitlines())) <= 110
     assert main(["-h"]) == 0
 
 
-@pytest.mark.parametrize("name", MINE)
+@pytest.mark.parametrize("name", NAMES)
 def test_version_is_that_of_the_distribution(name: str, capsys: pytest.CaptureFixture[str]):
     assert importlib.import_module(SCRIPTS[name]).main(["--version"]) == 0
     assert capsys.readouterr().out == f"{name} 2.0.0.dev0\n"
 
 
-@pytest.mark.parametrize("name", MINE)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("option", ["--jso", "--x=1", "--help=1", "--versio"])
 def test_options_are_not_abbreviated_or_invented(name: str, option: str, capsys: pytest.CaptureFixture[str]):
-    assert importlib.import_module(SCRIPTS[name]).main([option]) == 1
-    assert f"{name}: unknown flag(s): {option}" in capsys.readouterr().err
+    code, prefix = {"rhl-launch-service": (2, "error: ")}.get(name, (1, ""))
+    assert importlib.import_module(SCRIPTS[name]).main([option]) == code
+    out, err = capsys.readouterr()
+    assert f"{name}: {prefix}unknown flag(s): {option}" in err
+    assert out == ""
 
 
-@pytest.mark.parametrize("name", MINE)
+@pytest.mark.parametrize("name", QUICK)
 def test_helper_imports_little(name: str):
     """Of 30 ms, Python takes 20."""
     code = (
@@ -117,7 +133,7 @@ def test_helpers_need_the_standard_library_only(tmp_path: Path):
         "    assert importlib.import_module(name).main(['--help']) == 0\n"
     )
     source = ROOT / "packages/remote-http-launcher/src"
-    modules = [SCRIPTS[name] for name in MINE]
+    modules = [SCRIPTS[name] for name in NAMES]
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(source), *modules],
         capture_output=True,
@@ -128,7 +144,81 @@ def test_helpers_need_the_standard_library_only(tmp_path: Path):
 
 
 def test_scripts_are_installed():
-    assert [name for name in MINE if not (Path(sysconfig.get_path("scripts")) / name).is_file()] == []
+    assert [name for name in NAMES if not (Path(sysconfig.get_path("scripts")) / name).is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["rhl-cache-conda", "rhl-conda-info"])
+@pytest.mark.parametrize("words", [["x"], ["--", "x"], ["--json"]])
+def test_commands_about_conda_take_no_words(name: str, words: list[str], capsys: pytest.CaptureFixture[str]):
+    assert importlib.import_module(SCRIPTS[name]).main(words) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{name}: ")
+
+
+def test_what_is_known_of_conda_is_one_line_of_json(capsys: pytest.CaptureFixture[str]):
+    assert conda_info.main([]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "hint:  rhl-cache-conda"
+    path = server_folder().parent / "conda-setup.json"
+    path.write_text('{"envs": ["/b", "/b/envs/e"],\n "conda_source": null, "conda_base": "/b"}')
+    assert conda_info.main([]) == 0
+    out, err = capsys.readouterr()
+    assert out == '{"conda_base":"/b","conda_source":null,"envs":["/b","/b/envs/e"]}\n'
+    assert err == ""
+
+
+def test_machine_without_conda_keeps_what_was_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    path = server_folder().parent / "conda-setup.json"
+    path.write_text("{}")
+    assert cache_conda.main([]) == 1
+    out, err = capsys.readouterr()
+    assert (out, path.read_text()) == ("", "{}")
+    assert err == (
+        "rhl-cache-conda: conda activate is not initialized and no usable conda.sh was found\n"
+        "hint:  run `conda init bash` on the target, then rhl-cache-conda\n"
+    )
+
+
+LAUNCH = ["--key", "k", "--workdir"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "error: --key is required"),
+        (["--key", "k"], 2, "error: --workdir is required"),
+        ([*LAUNCH], 2, "error: --workdir requires a value"),
+        ([*LAUNCH, "/w", "--key=l"], 2, "error: --key"),
+        ([*LAUNCH, "/w", "--wait", "x"], 2, "error: --wait requires a number of seconds"),
+        ([*LAUNCH, "/w", "word"], 2, "error: "),
+        ([*LAUNCH, "relative", "--", "hashserver"], 1, "workdir must be absolute"),
+        ([*LAUNCH, "/etc", "--", "hashserver"], 1, "refusing to use system directory as workdir"),
+        (["--key", "a/b", "--workdir", "/w", "--", "hashserver"], 1, "invalid key"),
+        ([*LAUNCH, "/w"], 1, "service binary is required after --"),
+        ([*LAUNCH, "/w", "--", "sh", "-c", "x"], 1, "service binary is not whitelisted: 'sh'"),
+        ([*LAUNCH, "/w", "--", "/bin/hashserver"], 1, "not whitelisted"),
+        ([*LAUNCH, "/w", "--", "hashserver", "--status-file", "s.json"], 1, "--status-file must be absolute"),
+        ([*LAUNCH, "/w", "--", "hashserver", "--status-file=/w/k.json"], 1, "must live under the launcher"),
+        ([*LAUNCH, "/w", "--parameters", "[]", "--", "hashserver"], 1, "--parameters must be a JSON object"),
+        ([*LAUNCH, "/w", "--meta", "{", "--", "hashserver"], 1, "--meta must be a JSON object"),
+        ([*LAUNCH, "/w", "--auth", "all", "--", "hashserver"], 1, "auth is 'all'; expected one of token"),
+        ([*LAUNCH, "/w", "--conda-env", "", "--", "hashserver"], 1, "no name of a conda environment"),
+    ],
+)
+def test_launch_that_is_wrong_touches_nothing(
+    words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+):
+    before = sorted(server_folder().parent.rglob("*"))
+    assert launch_service.main(words) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
+    assert sorted(server_folder().parent.rglob("*")) == before
+    assert not Path("/w").exists()
 
 
 def test_options_are_parsed_as_written():
@@ -265,6 +355,21 @@ def test_links_and_loops_are_not_followed(tmp_path: Path, capsys: pytest.Capture
     assert ps_persistent.main([str(tmp_path / "d"), "--level", "9", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert ps_persistent.main([str(tmp_path / "d"), "--level", "65"]) == 1
+
+
+@pytest.mark.invariant("I-224")
+@pytest.mark.parametrize("target", ["../outside", "/etc/hostname", "other", "nowhere"])
+def test_link_in_place_of_the_file_is_no_data(
+    tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
+):
+    directory = tmp_path / "d"
+    directory.mkdir()
+    (tmp_path / "outside").write_bytes(b"x" * 77)
+    (directory / "other").write_bytes(b"x" * 78)
+    (directory / "seamless.db").symlink_to(target)
+    assert ps_persistent.main([str(directory), "--file", "seamless.db", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["size"], found["modified"]) == ("empty", None, None)
 
 
 def test_tunnels_are_shown_and_closed(capsys: pytest.CaptureFixture[str]):

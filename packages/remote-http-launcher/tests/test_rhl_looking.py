@@ -205,10 +205,18 @@ def test_https_needs_a_server_that_speaks_it():
     assert "SSL" in found.error
 
 
-def test_redirects_have_an_end():
-    location = b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n"
-    with _answering(*[location] * 10) as port:
-        assert probe(f"http://127.0.0.1:{port}/", 10).error == "more than 5 redirects"
+@pytest.mark.invariant("I-223")
+@pytest.mark.parametrize("status", [b"301", b"302", b"303", b"307", b"308"])
+def test_redirect_is_an_answer_and_leads_nowhere(status: bytes, capsys: pytest.CaptureFixture[str]):
+    with _answering(_json_answer(IDENTITY)) as other:
+        location = b"Location: http://127.0.0.1:%d/" % other
+        answer = b"HTTP/1.1 %s Found\r\n%s\r\nContent-Length: 2\r\n\r\n{}" % (status, location)
+        with _answering(answer) as port:
+            assert handshake_helper.main([f"http://127.0.0.1:{port}/"]) == 2
+        assert f"a redirect to 'http://127.0.0.1:{other}/', which is not followed" in capsys.readouterr().err
+        assert (
+            probe(f"http://127.0.0.1:{other}/").identity == IDENTITY
+        )  # nobody had asked there: it answers once
 
 
 def test_server_that_says_nothing_is_waited_for_until_the_deadline():

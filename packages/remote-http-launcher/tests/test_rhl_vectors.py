@@ -47,6 +47,7 @@ DEVIATIONS: dict[str, dict[str, Any]] = {
         "compare": "cells",
     },
     "h29": {"process_alive_after": False},  # we wait until SIGKILL has worked
+    "h47": {"exit_code": 2, "compare": "exit_code_only"},  # a redirect is no answer of the service
     "h84": {"compare": "exit_code_only"},  # help has options, examples and exit codes besides
 }
 

@@ -172,8 +172,8 @@ def test_the_front_door_has_the_documented_names(tmp_path):
     """
     lines = out(code, tmp_path, SEAMLESS_CACHE=" ~/x ", HOME="/home/u").splitlines()
     assert lines[0] == str(
-        "collect_remote_clients get_nparallel init set_nparallel set_remote_clients set_stage set_substage "
-        "set_workdir".split()
+        "collect_remote_clients get_nparallel init select_record set_nparallel set_remote_clients set_stage "
+        "set_substage set_workdir".split()
     )
     assert lines[1:] == ["/home/u/x", "{'database': [], 'buffer': []} None"]
 
@@ -195,7 +195,6 @@ def test_remote_clients_become_the_active_set_without_a_warning(tmp_path):
         from seamless.active import get_active
         entry = {"readonly": False, "url": "http://127.0.0.1:1"}
         seamless.config.set_remote_clients({"buffer": [entry], "database": [entry]})
-        seamless.config.init()
         print(get_active().location)
         print(seamless.config.collect_remote_clients()["buffer"][0]["url"])
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -216,10 +217,10 @@ def test_activation_launches_nothing_and_the_first_use_does_once(hashserver, cap
     server.token = "s3cret"
     (tmp_path / "token").write_text("s3cret")
     (tmp_path / "buffers").mkdir()
-    calls: list[tuple] = []
+    calls: list[launched.PreparedLaunch] = []
 
-    def launcher(*key):
-        calls.append(key)
+    def launcher(prepared):
+        calls.append(prepared)
         files = {"token_file": str(tmp_path / "token"), "directory": str(tmp_path / "buffers")}
         return {"hostname": "127.0.0.1", "port": server.port, **files}
 
@@ -232,7 +233,7 @@ def test_activation_launches_nothing_and_the_first_use_does_once(hashserver, cap
     (client,) = buffer_remote.active_clients().read
     client.restart()
     assert asyncio.run(buffer_remote.get_buffer(NAME)) == CONTENT
-    assert calls == [("hashserver", False, *SELECTED)]
+    assert calls == [launched.PreparedLaunch("hashserver", False, SELECTED)]
     assert capsys.readouterr().err == "Launch hashserver...\n"
     scope = {"cluster": "alps", "project": "folding", "subproject": ""}
     assert buffer_remote.inspect_launched_clients() == [
@@ -266,7 +267,7 @@ def test_launched_service_that_is_gone_is_diagnosed(database, no_waits):
     server = database()
     launched.set_launcher(
         lambda *key: {"hostname": "127.0.0.1", "port": server.port},
-        diagnose=lambda *key: f"Its last words: {key[1:3]}.",
+        diagnose=lambda prepared: f"Its last words: {prepared.readonly, prepared.scope[0]}.",
     )
     client = launched.DatabaseLaunchedClient(True)
     client.config(*SELECTED)
@@ -305,13 +306,72 @@ def test_diagnosis_that_fails_does_not_hide_the_failure(database, no_waits):
 def test_launches_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(launched, "REMEMBERED", 2)
     calls: list[str] = []
-    launched.set_launcher(lambda kind, readonly, cluster, *rest: calls.append(cluster) or {"n": cluster})
+    launched.set_launcher(lambda prepared: calls.append(prepared.scope[0]) or {"n": prepared.scope[0]})
+
+    def launch(cluster: str) -> None:
+        launched.launch(launched.prepare_launch("hashserver", True, (cluster, "p", "", "")))
+
     for cluster in ("a", "b", "a", "c", "a", "b"):
-        launched.launch("hashserver", True, cluster, "p", "", "")
+        launch(cluster)
     assert calls == ["a", "b", "c", "b"]
     launched.forget_launches()
-    launched.launch("hashserver", True, "a", "p", "", "")
+    launch("a")
     assert calls[-1] == "a"
+
+
+def test_threads_that_need_one_service_at_once_launch_it_once(capsys):
+    calls: list[launched.PreparedLaunch] = []
+    began = threading.Event()
+
+    def launcher(prepared):
+        calls.append(prepared)
+        began.wait(10)
+        return {"hostname": "h", "port": 1}
+
+    launched.set_launcher(launcher)
+    prepared = launched.prepare_launch("database", False, SELECTED)
+    threads = [threading.Thread(target=launched.launch, args=(prepared,)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    began.set()
+    for thread in threads:
+        thread.join()
+    assert calls == [prepared]
+    assert capsys.readouterr().err == "Launch database server...\n"
+
+
+@pytest.mark.invariant("I-262")
+def test_client_keeps_the_launch_it_was_configured_with(database):
+    old, new = database(), database()
+    ports = {"old": old.port, "new": new.port}
+    wanted = ["old"]
+
+    def prepare(kind, readonly, *scope):
+        return launched.PreparedLaunch(kind, readonly, scope, {"directory": wanted[0]})
+
+    launched.set_launcher(
+        lambda prepared: {"hostname": "127.0.0.1", "port": ports[prepared.parameters["directory"]]},
+        prepare=prepare,
+    )
+    launched.set_selection(lambda: SELECTED)
+    database_remote.activate()
+    (before,) = database_remote.active_clients().read
+    wanted[0] = "new"
+    database_remote.activate()
+    (after,) = database_remote.active_clients().read
+    after.ensure_initialized_sync()
+    before.ensure_initialized_sync()
+    assert (before.url, after.url) == (old.url, new.url)
+
+
+def test_client_of_a_selection_that_was_left_is_defined_no_more(database):
+    launched.set_selection(lambda: SELECTED)
+    database_remote.activate()
+    launched.set_selection(lambda: (*SELECTED[:3], "two"))
+    database_remote.activate()
+    assert [found["stage"] for found in database_remote.inspect_launched_clients()] == ["two"]
+    database_remote.deactivate()
+    assert database_remote.inspect_launched_clients() == []
 
 
 def test_all_defined_clients_are_greeted(hashserver, database):
@@ -388,7 +448,7 @@ def test_launched_clients_are_forwarded_as_their_workers_see_them(hashserver):
         "[]",
         '{"buffers": []}',
         '{"buffer": {}}',
-        '{"buffer": [{"url": "http://h"}]}',
+        '{"buffer": [{"readonly": true, "url": "http://h"}]}',
         '{"buffer": [{"readonly": true}]}',
         '{"buffer": [{"readonly": true, "url": 3}]}',
         '{"buffer": [{"readonly": true, "url": "http://h", "x": 1}]}',

@@ -8,7 +8,7 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from seamless_service.binding import is_loopback, listen
+from seamless_service.binding import _in_random_order, is_loopback, listen
 from seamless_service.failures import StartFailed
 
 
@@ -48,6 +48,27 @@ def test_the_order_is_random_so_that_two_services_seldom_meet():
             chosen.add(listener.getsockname()[1])
 
     assert len(chosen) >= 3
+
+
+def test_the_first_port_costs_one_draw():
+    class Counting(random.Random):
+        n_draws = 0
+
+        def randrange(self, *args: int) -> int:
+            self.n_draws += 1
+            return super().randrange(*args)
+
+    rng = Counting(1)
+    with listen("127.0.0.1", None, rng=rng):
+        assert rng.n_draws < 100  # as many as there were taken ports on the way, of 16384
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+def test_each_port_has_its_turn_exactly_once(n):
+    orders = {tuple(_in_random_order(5, 4 + n, random.Random(seed))) for seed in range(20)}
+
+    assert all(sorted(order) == list(range(5, 5 + n)) for order in orders)
+    assert len(orders) > 1 or n == 1
 
 
 @pytest.mark.invariant("I-111")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from seamless_service.certificates import without_certificates
 from seamless_service.options import ServiceOptions, given_option
 
 from .options import UsageError, make_parser, parse_options
@@ -25,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         namespace = make_parser().parse_args(words)
     except UsageError as exc:
         return _wrong_usage(str(exc), words)
-    from seamless_service.run import run_service  # aiohttp: not for --help
+    with without_certificates():
+        from seamless_service.run import run_service  # aiohttp: not for --help
 
-    from .service import HashserverService
+        from .service import HashserverService
 
     return run_service(HashserverService(parse_options(namespace)), ServiceOptions.of(namespace))
 

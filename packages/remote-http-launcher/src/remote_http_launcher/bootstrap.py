@@ -22,7 +22,7 @@ __all__ = ("archive", "install")
 INSTALL_TIMEOUT_S = 60.0
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal content, equal archive
 _NOT_FOR_HOSTS = frozenset(
-    {"bootstrap", "command_line", "configuration_file", "ssh", "ssh_master", "tunnels"}
+    {"bootstrap", "command_line", "configuration_file", "ssh", "ssh_master", "ssh_slots", "tunnels"}
 )
 _MAIN = """\
 import sys
@@ -51,7 +51,7 @@ if not is_whole():
     if hashlib.sha256(content).hexdigest() != digest:
         sys.exit("rhl-bootstrap: the archive arrived damaged")
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    temporary = path + ".%d.tmp" % os.getpid()
+    temporary = path + "." + os.urandom(8).hex() + ".tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(fd, "wb") as file:
         file.write(content)

@@ -3,7 +3,8 @@
 Everything goes through descriptors: links are removed and never followed, and a directory that is exchanged for a link
 meanwhile leads nowhere. Directories whose name begins with a dot stay, with those that contain them.
 
-Invariant: nothing outside the directory is removed, and nothing while a living server uses it, unless forced.
+Invariant: nothing outside the directory is removed, and nothing while a living server uses it, or a process has its
+database open, unless forced. (A database in WAL mode, as ours is on local file systems, shows that.)
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ("KINDS", "Cleared", "clear_directory", "is_kind", "users_of")
+__all__ = ("KINDS", "Cleared", "clear_directory", "database_opener", "is_kind", "users_of")
 
 KINDS = ("hashserver", "database", "seamless")
 _HEX = frozenset("0123456789abcdef")
 _BUFFER_SUFFIXES = ("", ".zst", ".gz", ".BUFFERLENGTH", ".LOCK", ".zst.LOCK", ".gz.LOCK")
 _DATABASE_NAMES = ("seamless.db", "seamless.db-wal", "seamless.db-shm", "seamless.db-journal")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
+_OPEN_BYTE = 128  # of seamless.db-shm
 
 
 class Cleared:
@@ -61,12 +64,19 @@ def clear_directory(
         raise PathRefused(f"path does not exist: {path}") from None
     try:
         if not force:
-            _refuse_if_used(real_path_of(descriptor, path), path, dry_run=dry_run)
+            real_path = real_path_of(descriptor, path)
+            _refuse_if_used(real_path, path, is_nested=only is None or recursive, dry_run=dry_run)
+            opener = None if dry_run else database_opener(descriptor)
+            if opener is not None:
+                raise DirectoryInUse(
+                    f"{path} was left as it is: process {opener} has its seamless.db open",
+                    hint=f"end process {opener} (ps -p {opener} -o args=), or --force",
+                )
         cleared = Cleared()
         if only is None:
             _Everything(cleared, dry_run=dry_run).clear(descriptor, path)
         else:
-            _clear_only(descriptor, path, cleared, only, recursive=recursive, dry_run=dry_run)
+            _clear_only(descriptor, path, cleared, only, recursive=recursive, dry_run=dry_run, force=force)
         return cleared
     finally:
         os.close(descriptor)
@@ -86,22 +96,53 @@ def is_kind(name: str, kind: str, folder: str = "") -> bool:
     return rest in _BUFFER_SUFFIXES or rest.startswith("-")
 
 
-def users_of(real_path: str) -> list[tuple[str, Mapping[str, Any], str]]:
-    """Return key, state and liveness of the servers that use the directory or one below it, and are not dead."""
+def users_of(real_path: str, *, is_nested: bool = True) -> list[tuple[str, Mapping[str, Any], str]]:
+    """Return key, state and liveness of the servers that use the directory, and are not dead.
+
+    is_nested: also those of any directory below; else only of those that buffers lie in.
+    """
     found: list[tuple[str, Mapping[str, Any], str]] = []
     directory = server_directory()
     for key, state in list_states(directory):
         if isinstance(state, StateMalformed) or pid_of(state) is None or state.get("dry_run") is True:
             continue
-        if any(_is_below(place, real_path) for place in _places(state)):
+        if any(_is_meant(place, real_path, is_nested=is_nested) for place in _places(state)):
             alive = liveness(state, os.path.join(directory, f"{key}.json"))
             if alive != "dead":
                 found.append((key, state, alive))
     return found
 
 
-def _refuse_if_used(real_path: str, shown: str, *, dry_run: bool) -> None:
-    users = users_of(real_path)
+def database_opener(descriptor: int) -> int | None:
+    """Return the process that has the database of the directory open, None if none is known to.
+
+    In WAL mode each process that has it open holds a lock on one byte of `seamless.db-shm` (SQLite: "WAL-mode file
+    format", section 2.3.1).
+    """
+    try:
+        opened = os.open(f"{_DATABASE_NAMES[0]}-shm", os.O_RDONLY | _NO_LINK, dir_fd=descriptor)
+    except OSError:
+        return None
+    try:
+        import fcntl
+        import struct
+        import sys
+
+        names = "start length pid type whence" if sys.platform == "darwin" else "type whence start length pid"
+        layout = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
+        wanted = {"type": fcntl.F_WRLCK, "whence": os.SEEK_SET, "start": _OPEN_BYTE, "length": 1, "pid": 0}
+        packed = struct.pack(layout, *(wanted[name] for name in names.split()))
+        answer = fcntl.fcntl(opened, fcntl.F_GETLK, packed)
+        found = dict(zip(names.split(), struct.unpack(layout, answer), strict=True))
+    except OSError:
+        return None  # a file system without locks
+    finally:
+        os.close(opened)
+    return None if found["type"] == fcntl.F_UNLCK else int(found["pid"])
+
+
+def _refuse_if_used(real_path: str, shown: str, *, is_nested: bool, dry_run: bool) -> None:
+    users = users_of(real_path, is_nested=is_nested)
     if not users or dry_run:
         return
     key, state, alive = users[0]
@@ -137,6 +178,15 @@ def _places(state: Mapping[str, Any]) -> list[str]:
 
 def _is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _is_meant(place: str, directory: str, *, is_nested: bool) -> bool:
+    if is_nested or not _is_below(place, directory):
+        return _is_below(place, directory)
+    name, _, rest = place[len(directory.rstrip("/")) + 1 :].partition("/")
+    is_folder_of_buffers = len(name) == 2 and _HEX.issuperset(name)
+    is_database = name in _DATABASE_NAMES
+    return not rest and (not name or is_folder_of_buffers or is_database)
 
 
 class _Everything:
@@ -192,6 +242,7 @@ def _clear_only(
     *,
     recursive: bool,
     dry_run: bool,
+    force: bool,
     folder: str = "",
 ) -> None:
     for name in sorted(os.listdir(descriptor)):
@@ -211,6 +262,9 @@ def _clear_only(
                 return
             below = os.open(name, _DIRECTORY, dir_fd=descriptor)
             try:
+                opener = None if is_prefix or force or dry_run else database_opener(below)
+                if opener is not None:
+                    raise OSError(f"process {opener} has its seamless.db open")
                 _clear_only(
                     below,
                     f"{path.rstrip('/')}/{name}",
@@ -218,6 +272,7 @@ def _clear_only(
                     kind,
                     recursive=recursive,
                     dry_run=dry_run,
+                    force=force,
                     folder=name if is_prefix else "",
                 )
                 is_empty = not os.listdir(below)

@@ -39,6 +39,7 @@ def activation(environment: str, words: Sequence[str], setup: dict[str, Any]) ->
     """Return the words that run `words` inside the environment: a login shell that replaces itself by the command."""
     import shlex
 
+    environment = os.path.expanduser(environment)
     source = setup.get("conda_source")
     script = f"source {shlex.quote(source)} && " if isinstance(source, str) else ""
     script += f"conda activate {shlex.quote(environment)} && exec {shlex.join(words)}"
@@ -46,13 +47,13 @@ def activation(environment: str, words: Sequence[str], setup: dict[str, Any]) ->
 
 
 def is_listed(environment: str, setup: dict[str, Any]) -> bool:
-    """Tell whether the environment, a name or an absolute path, is one of those in the cache."""
+    """Tell whether the environment, a name or a path, is one of those in the cache; `~` is the home of its machine."""
     paths = [path.rstrip("/") for path in setup["envs"]]
-    if environment.startswith(("/", "~")):
-        return os.path.expanduser(environment).rstrip("/") in paths
+    if environment.startswith("/"):
+        return environment.rstrip("/") in paths
     if environment == "base":
         return True
-    return any(path.endswith(f"/{environment}") for path in paths)
+    return any(path.endswith(f"/{environment.removeprefix('~/').rstrip('/')}") for path in paths)
 
 
 def read_conda_cache() -> dict[str, Any]:
@@ -88,14 +89,17 @@ def find_conda() -> dict[str, Any]:
     """Find out how to activate, and what there is. Raises CondaUnavailable.
 
     Tried in this order: a login shell as it is; the `conda.sh` of the block that `conda init` wrote into `~/.bashrc`;
-    the one below `conda info --base`.
+    the one below `conda info --base`, of the login shell's conda and of that on the PATH of this process, which a login
+    shell may have set anew.
     """
     if _activates(None):
         return _setup(None)
-    candidates = [_source_of_bashrc(), _source_of_base()]
-    for source in dict.fromkeys(candidate for candidate in candidates if candidate):
-        if _activates(source):
+    tried: set[str | None] = set()
+    for find in (_source_of_bashrc, _source_of_login_shell, _source_of_path):
+        source = find()
+        if source and source not in tried and _activates(source):
             return _setup(source)
+        tried.add(source)
     raise CondaUnavailable(
         "conda activate is not initialized and no usable conda.sh was found",
         hint="run `conda init bash` on the target, then rhl-cache-conda",
@@ -108,7 +112,7 @@ def refresh_conda_cache() -> str:
     path = str(conda_cache_path())
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(fd, "w", encoding="utf-8") as file:
@@ -148,16 +152,16 @@ def _activates(source: str | None) -> bool:
 def _output(source: str | None, command: str) -> str | None:
     """Return what the command prints in a login shell; None if it fails."""
     import shlex
+
+    return _printed(["bash", "-lc", f"source {shlex.quote(source)} && {command}" if source else command])
+
+
+def _printed(words: list[str]) -> str | None:
     import subprocess
 
-    script = f"source {shlex.quote(source)} && {command}" if source else command
     try:
         done = subprocess.run(
-            ["bash", "-lc", script],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SHELL_TIMEOUT_S,
-            check=False,
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=SHELL_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -175,6 +179,13 @@ def _source_of_bashrc() -> str | None:
     return found[1] if found else None
 
 
-def _source_of_base() -> str | None:
-    base = _output(None, "conda info --base")
+def _source_of_login_shell() -> str | None:
+    return _source_of_base(_output(None, "conda info --base"))
+
+
+def _source_of_path() -> str | None:
+    return _source_of_base(_printed(["conda", "info", "--base"]))
+
+
+def _source_of_base(base: str | None) -> str | None:
     return f"{base.strip()}/etc/profile.d/conda.sh" if base and base.strip() else None

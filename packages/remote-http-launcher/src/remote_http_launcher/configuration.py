@@ -26,6 +26,7 @@ _LOG_FIELDS = ("log_level", "log_file", "debug_log_file")
 _WORKDIR = re.compile(r"[A-Za-z0-9@_./~-]+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _QUOTED = re.compile(r"""[^!#-&(-\[\]-~ ]""")  # whatever shlex reads otherwise than str.split: 0.2 ms
+_NOT_IN_URL = re.compile(r"[^!-~]|#")
 _CONDA = re.compile(r"[A-Za-z0-9._@/+~-]+")
 
 
@@ -260,12 +261,18 @@ def _handshake(value: Any) -> Handshake | None:  # whatever the configuration ho
     if value is None:
         return None
     if isinstance(value, str):
-        return Handshake(value, {})
+        value = {"path": value}
     if not isinstance(value, dict):
         raise _wrong("handshake", "handshake must be a string path or a mapping with path and parameters.")
     path = value.get("path", "")
     if not isinstance(path, str):
         raise _wrong("handshake", "handshake.path must be a string.")
+    if _NOT_IN_URL.search(path):
+        raise _wrong(
+            "handshake",
+            "handshake.path must be printable ASCII without blanks and '#'.",
+            f"it is {path!r:.80}",
+        )
     port_name = value.get("port_name")
     if port_name is not None and not isinstance(port_name, str):
         raise _wrong("handshake", "handshake.port_name must be a string.")

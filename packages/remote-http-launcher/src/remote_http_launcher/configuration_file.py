@@ -24,15 +24,26 @@ def read_configuration(path: str, overrides: Mapping[str, Any] | None = None) ->
 
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8")
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except OSError as exc:
         raise ConfigurationError(f"{path}: {exc.strerror}", hint=f"ls -l {path}", path=path) from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{path}: not UTF-8 ({exc.reason})", path=path) from exc
+    if len(content) > MAX_BYTES:
+        raise ConfigurationError(
+            f"{path}: more than {MAX_BYTES // 1024**2} MiB",
+            hint="a configuration is small: see the path",
+            path=path,
+        )
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         mapping = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as exc:
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+    ) as exc:  # ValueError: a date that is none, a huge number
         mark = getattr(exc, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
         problem = getattr(exc, "problem", None) or str(exc)

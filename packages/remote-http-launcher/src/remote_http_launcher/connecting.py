@@ -7,6 +7,7 @@ import time
 
 from .client_state import client_state
 from .directories import make_private_directory
+from .errors import TokenUnusable
 from .handshake import connect_error, probe
 from .handshake_url import handshake_url
 from .launch_errors import ConfigurationError, ServiceNotReachable, StrangerOnPort, TunnelFailed
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .configuration import Configuration
     from .progress import NoProgress
 
-__all__ = ("connect", "handshake_port")
+__all__ = ("connect", "handshake_port", "valid_port")
 
 PROBE_TIMEOUT_S = 10.0
 CONNECT_TRIES, CONNECT_PAUSE_S = 5, 0.5
@@ -30,14 +31,25 @@ CONNECT_TRIES, CONNECT_PAUSE_S = 5, 0.5
 def handshake_port(config: Configuration, state: Mapping[str, Any]) -> int | None:
     """Return the port at which to ask, None if the state has no valid one."""
     name = (config.handshake.port_name if config.handshake else None) or "port"
-    port = state.get(name)
-    return port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 else None
+    return valid_port(state.get(name))
+
+
+def valid_port(value: object) -> int | None:
+    """Return the value if it is the number of a port."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536 else None
 
 
 def connect(
     config: Configuration, path: str, state: dict[str, Any], token: str | None, progress: NoProgress
 ) -> dict[str, Any]:
     """Return the client state, written to `path` once the service has answered from here."""
+    if valid_port(state.get("port")) is None:
+        raise ServiceNotReachable(
+            f"{config.key!r} says that it runs, but not at which port ('port' is {state.get('port')!r:.80})",
+            hint=f"rhl-inspect {config.key}; rhl-logs {config.key}",
+            host=config.hostname,
+            key=config.key,
+        )
     make_private_directory(os.path.dirname(path))
     token_path = path.removesuffix(".json") + ".token"
     if config.tunnel:
@@ -55,17 +67,22 @@ def connect(
             raise _useless_tunnel(config, exc) from exc
         raise
     progress.phase("local_validate", "ok")
-    if token is not None:
+    shared = _shared_token_file(state, token)
+    if shared is not None:
+        mapping["token_file"] = shared
+    elif token is not None:
         _write_private(token_path, token + "\n")
         mapping["token_file"] = token_path
-    else:
+    if shared is not None or token is None:
         remove_state(token_path)
     mapping["schema"] = SCHEMA
     if identity is not None:
         mapping["identity"] = {
             name: identity.get(name) for name in ("service", "key", "pid", "start_time", "boot_id")
         }
-        mapping["launched"] = {"workdir": state.get("workdir"), "command": state.get("command")}
+        mapping["launched"] = {
+            name: state[name] for name in ("workdir", "command", "auth", "token_file") if name in state
+        }
     write_state(path, mapping)
     return mapping
 
@@ -106,6 +123,19 @@ def _answering(
         host=config.hostname,
         key=config.key,
     )
+
+
+def _shared_token_file(state: Mapping[str, Any], token: str | None) -> str | None:
+    """Return where a group finds the token, if it can be read here: so can others who are handed the client state."""
+    from .tokens import read_token
+
+    path = state.get("token_file")
+    if token is None or not isinstance(path, str):
+        return None
+    try:
+        return path if read_token(path) == token else None
+    except TokenUnusable:
+        return None
 
 
 def _useless_tunnel(config: Configuration, exc: ServiceNotReachable) -> TunnelFailed:

@@ -4,10 +4,11 @@
 |---|---|---|
 | state, log, token and lock of services of this machine | ~/.remote-http-launcher/server | D/server |
 | state of services that this machine uses | ~/.remote-http-launcher/client | D/client |
+| tokens that a group shares | ~/.remote-http-launcher/group-tokens | D/group-tokens |
 | what is known of conda | ~/.remote-http-launcher/conda-setup.json | D/conda-setup.json |
 | sockets | $XDG_RUNTIME_DIR/rhl, else /tmp/rhl-UID | D/run |
 
-The variable is read on each machine by itself. What is made has mode 0700.
+The variable is read on each machine by itself. What is made has mode 0700, but see group_tokens.py.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = (
     "client_directory",
     "client_state_path",
     "conda_cache_path",
+    "group_token_path",
     "log_path",
     "make_private_directory",
     "runtime_directory",
@@ -67,6 +69,11 @@ def client_state_path(key: str) -> str:
 def log_path(key: str, *, previous: bool = False) -> str:
     """Return the log of a service of this machine; previous: that of the start before. Raises KeyInvalid."""
     return os.path.join(server_directory(), check_key(key) + (".log.1" if previous else ".log"))
+
+
+def group_token_path(key: str) -> str:
+    """Return where the token of a service lies for the group that shares it. Raises KeyInvalid."""
+    return os.path.join(base_directory(), "group-tokens", check_key(key) + ".token")
 
 
 def runtime_directory() -> str:

@@ -6,26 +6,72 @@ call without its owner knowing; a call has a deadline; a helper reads nothing bu
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import threading
+import time
 
 from .launch_errors import HelperFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
     from typing import Protocol
 else:
     Protocol = object
 
-__all__ = ("Answer", "Executor", "LocalExecutor", "helper_module", "own_process")
+__all__ = (
+    "Answer",
+    "Executor",
+    "LocalExecutor",
+    "communicate",
+    "helper_module",
+    "interrupt_thread",
+    "own_process",
+    "start_hint",
+)
 
 TIMEOUT_S = 60.0
+LISTEN_S = 0.2  # how often a wait looks whether it was interrupted
 INTERRUPT_S = 30.0  # a helper that is told to give up stops the service it waited for
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from importlib import import_module; "
     "sys.exit(import_module(sys.argv.pop(1)).main(sys.argv[1:]))"
 )
+
+
+_interrupted: set[int] = set()
+
+
+def interrupt_thread(ident: int) -> None:
+    """Have the wait of another thread for a helper, or its next one, end with KeyboardInterrupt.
+
+    ident: `Thread.ident` of that thread. A signal would reach the main thread only.
+    """
+    _interrupted.add(ident)
+
+
+def communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+    """Do as `Popen.communicate`, but end with KeyboardInterrupt soon after `interrupt_thread`.
+
+    Raises TimeoutExpired. The process is left as it is then.
+    """
+    import subprocess
+
+    ident, deadline, given = threading.get_ident(), time.monotonic() + timeout_s, stdin or None
+    while True:
+        if ident in _interrupted:
+            _interrupted.discard(ident)
+            raise KeyboardInterrupt
+        left_s = deadline - time.monotonic()
+        try:
+            return process.communicate(given, timeout=max(0.0, min(left_s, LISTEN_S)))
+        except subprocess.TimeoutExpired:
+            if left_s <= LISTEN_S:
+                raise
+            given = None  # it is under way
 
 
 class Answer:
@@ -67,20 +113,26 @@ class LocalExecutor:
     def call(
         self, helper: str, arguments: Sequence[str], stdin: bytes = b"", timeout_s: float = TIMEOUT_S
     ) -> Answer:
-        """Run the helper, and return its answer. Raises HelperFailed when it takes too long."""
+        """Run the helper, and return its answer. Raises HelperFailed when it cannot be run or takes too long."""
         import subprocess
 
         words = own_process(helper_module(helper), arguments)
-        with subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,  # an interrupt is for the client, who tells the helper
-        ) as process:
+        try:
+            started = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_environment(),
+                start_new_session=True,  # an interrupt is for the client, who tells the helper
+            )
+        except OSError as exc:
+            raise HelperFailed(
+                f"{helper} cannot be run here: {exc.strerror}", hint=start_hint(exc), exit_code=-1
+            ) from exc
+        with started as process:
             try:
-                stdout, stderr = process.communicate(stdin or None, timeout=timeout_s)
+                stdout, stderr = communicate(process, stdin, timeout_s)
             except subprocess.TimeoutExpired:
                 _give_up(process)
                 raise HelperFailed(
@@ -90,6 +142,13 @@ class LocalExecutor:
                 _give_up(process)
                 raise
         return Answer(process.returncode, stdout, stderr)
+
+
+def start_hint(exc: OSError) -> str:
+    """Return what helps where a program cannot be started."""
+    if exc.errno == errno.E2BIG:
+        return "make file_parameters and meta smaller: one word of a command has 128 KiB at most"
+    return "ulimit -a; free -m"
 
 
 def own_process(module: str, arguments: Sequence[str]) -> list[str]:
@@ -116,7 +175,7 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _give_up(process: subprocess.Popen[bytes]) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _give_up(process: subprocess.Popen[bytes]) -> None:
     """Have the helper end, and with it what it waits for."""
     import subprocess
 

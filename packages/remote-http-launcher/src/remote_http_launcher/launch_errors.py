@@ -8,6 +8,7 @@ __all__ = (
     "CondaEnvironmentMissing",
     "CondaUnavailable",
     "ConfigurationError",
+    "FilesUnusable",
     "HelperFailed",
     "LaunchRefused",
     "ReuseRefused",
@@ -52,6 +53,15 @@ class TemplateError(ConfigurationError):
 
     Remedy: use names, text, conditions and the listed methods of text only; `{{` and `}}` stand for braces.
     """
+
+
+class FilesUnusable(LauncherError):
+    """A file or directory of the launcher on this machine cannot be made, read or written.
+
+    Remedy: free space or rights where the message says, or set REMOTE_HTTP_LAUNCHER_DIR to another directory.
+    """
+
+    layer = "file system"
 
 
 class LaunchRefused(LauncherError):

@@ -15,7 +15,7 @@ import os
 import time
 
 from .child import quoted_words, start_child
-from .directories import log_path, make_private_directory, server_directory
+from .directories import group_token_path, log_path, make_private_directory, server_directory
 from .errors import LauncherError, StateMalformed, StateMissing
 from .key_lock import KeyLock
 from .launch_errors import LaunchRefused, ServiceElsewhere
@@ -79,10 +79,12 @@ def wait_for_start(
     outcome: LaunchOutcome,
     wait_s: float,
     *,
+    is_interrupted: Callable[[], bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Wait until the service runs or has failed, at most `wait_s`; return its state, `failed` if it did not come up.
 
+    is_interrupted: asked again and again; true counts as an interrupt.
     A start of somebody else is only watched: it is not ended when the time is over or the wait is interrupted.
     """
     state, path = outcome.state, request.state_path
@@ -90,6 +92,8 @@ def wait_for_start(
     pause_s = FIRST_PAUSE_S
     try:
         while True:
+            if is_interrupted is not None and is_interrupted():
+                raise KeyboardInterrupt
             ended = _has_ended(outcome, path)  # asked before the state is read: its last word counts
             state = _latest(path, state)
             if state.get("status") in ("running", "failed"):
@@ -171,7 +175,7 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
             from .conda import activation, read_conda_cache
 
             words = activation(request.conda_env, words, read_conda_cache())
-        _prepare_token(request)
+        shared = _prepare_token(request, "." if directory is not None else request.workdir)
         remove_state(request.state_path)  # a service must not take the state of the one before for its own
         state: dict[str, Any] = {
             "workdir": request.given_workdir,
@@ -194,6 +198,8 @@ def _start(request: LaunchRequest) -> LaunchOutcome:
         try:
             state.update(pid=process.pid, status="starting", **_additions(request))
             state.update(identity_of(process.pid), schema=SCHEMA, auth=request.auth)
+            if shared is not None:
+                state["token_file"] = shared
             write_state(request.state_path, state)
         except BaseException:
             process.kill()
@@ -212,14 +218,20 @@ def _additions(request: LaunchRequest) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _prepare_token(request: LaunchRequest) -> None:
-    """Make a new token for the new process; a state file says only which kind."""
+def _prepare_token(request: LaunchRequest, workdir: str) -> str | None:
+    """Make a new token for the new process; return where a group finds it, if one shares it."""
     from .tokens import make_token, remove_token
 
+    remove_token(group_token_path(request.key))  # of the process before
     if request.auth == "none":
         remove_token(request.token_path)
-    else:
-        make_token(request.token_path, group=request.auth == "group")
+        return None
+    token = make_token(request.token_path)
+    if request.auth != "group":
+        return None
+    from .group_tokens import share_token
+
+    return share_token(request.key, token, workdir)
 
 
 def _latest(path: str, state: dict[str, Any]) -> dict[str, Any]:

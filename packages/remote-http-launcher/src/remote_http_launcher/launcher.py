@@ -18,18 +18,20 @@ from .connecting import PROBE_TIMEOUT_S, connect, handshake_port
 from .directories import (
     BASE_VARIABLE,
     DEFAULT_BASE,
+    base_directory,
     client_directory,
     log_path,
     make_private_directory,
     server_directory,
     server_state_path,
 )
-from .errors import LauncherError, StateMalformed, StateMissing
+from .errors import LauncherError, StateMalformed, StateMissing, UsageError
 from .handshake import probe
 from .handshake_url import handshake_url
 from .key_lock import KeyLock
 from .launch_errors import (
     ConfigurationError,
+    FilesUnusable,
     ServiceElsewhere,
     StartFailed,
     StartInterrupted,
@@ -69,10 +71,18 @@ def run_configuration(
     *,
     connection_dir: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
-    """Do what `run` does, for a checked configuration. executor: instead of the one that fits the configuration."""
+    """Do what `run` does, for a checked configuration. executor: instead of the one that fits the configuration.
+
+    quiet: the caller tells how it ended; only warnings, and a moving line on a terminal, are shown.
+    """
     progress = Progress(
-        config.key, config.log_level, log_file=config.log_file, debug_log_file=config.debug_log_file
+        config.key,
+        config.log_level,
+        log_file=config.log_file,
+        debug_log_file=config.debug_log_file,
+        quiet=quiet,
     )
     is_ready = False
     try:
@@ -83,6 +93,10 @@ def run_configuration(
     except LauncherError as exc:
         progress.error(exc.message)
         raise
+    except OSError as exc:
+        error = _unusable(config, exc)
+        progress.error(error.message)
+        raise error from exc
     finally:
         progress.close(is_ready=is_ready)
 
@@ -90,8 +104,15 @@ def run_configuration(
 def dry_run_configuration(checked: Configuration) -> str:
     """Return the command that would run here; leave a state that says `dry_run` and an empty log, unless it runs.
 
-    Raises ConfigurationError for a target that is another machine.
+    Raises ConfigurationError for a target that is another machine, FilesUnusable.
     """
+    try:
+        return _dry_run(checked)
+    except OSError as exc:
+        raise _unusable(checked, exc) from exc
+
+
+def _dry_run(checked: Configuration) -> str:
     if not checked.is_local:
         raise ConfigurationError(
             "A dry run is for this machine only; the configuration has a hostname.",
@@ -122,6 +143,14 @@ def dry_run_configuration(checked: Configuration) -> str:
             state["meta"] = checked.meta
         write_state(path, state)
     return command
+
+
+def _unusable(config: Configuration, exc: OSError) -> FilesUnusable:
+    return FilesUnusable(
+        f"{config.key!r} cannot be launched from here: {exc.strerror or exc}: {exc.filename or 'unknown file'}",
+        hint=f"ls -ld {exc.filename or base_directory()}; {BASE_VARIABLE} names another directory",
+        key=config.key,
+    )
 
 
 class _Launch:
@@ -181,7 +210,10 @@ class _Launch:
             else host != (config.hostname or host)
         ):
             return "stale"
-        found = probe(handshake_url(host, port, config.handshake), PROBE_TIMEOUT_S)
+        try:
+            found = probe(handshake_url(host, port, config.handshake), PROBE_TIMEOUT_S)
+        except UsageError:
+            return "malformed"  # no name of a host
         answers = found.is_healthy or (config.handshake is None and found.status is not None)
         if not answers or found.identity is None or not same_process(found.identity, identity, config.key):
             return "stale"

@@ -1,6 +1,7 @@
 """What rhl-ps-persistent shows: the data that services keep in directories.
 
-Directories are walked by descriptors, links in them are not followed.
+Directories are walked by descriptors, links in them are not followed: neither to directories nor to files, whose size
+and time could be those of something outside. A link is no data.
 """
 
 from __future__ import annotations
@@ -85,8 +86,10 @@ def _of(
 ) -> dict[str, Any]:
     if file is not None:
         try:
-            found = os.stat(file, dir_fd=descriptor)
+            found = os.stat(file, dir_fd=descriptor, follow_symlinks=False)
         except OSError:
+            return _row(path, "empty", sizes=sizes)
+        if stat.S_ISLNK(found.st_mode):
             return _row(path, "empty", sizes=sizes)
         return _row(path, "populated", found.st_size, found.st_mtime, 1, sizes=sizes)
     if all(name == marker for name in names):

@@ -63,13 +63,16 @@ class Progress(NoProgress):
         *,
         log_file: str | None = None,
         debug_log_file: str | None = None,
+        quiet: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ConfigurationError when a file cannot be written."""
+        """quiet: errors, and that it is ready, are the caller's to tell. Raises ConfigurationError for a file that
+        cannot be written."""
         self._key = key
         self._level = level
-        self._stream = sys.stderr if stream is None else stream
+        self._quiet = quiet
+        self._stream: TextIO | None = sys.stderr if stream is None else stream  # None: there is none
         self._clock = clock
         self._began = clock()
         self._now = ""
@@ -79,7 +82,7 @@ class Progress(NoProgress):
         self._debug = _opened(debug_log_file if level != "debug" else None, "debug_log_file")
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_tty = level != "debug" and self._stream.isatty()
+        self._is_tty = level != "debug" and self._stream is not None and self._stream.isatty()
 
     def phase(self, name: str, result: str) -> None:
         line = f"{self._elapsed():6.1f}s {name}: {result}"
@@ -98,7 +101,7 @@ class Progress(NoProgress):
         self._write(f"  {self._key}: warning: {text}", to_stream=True, to_log=True)
 
     def error(self, message: str) -> None:
-        self._write(f"  {self._key}: error: {message}", to_stream=True, to_log=True)
+        self._write(f"  {self._key}: error: {message}", to_stream=not self._quiet, to_log=True)
 
     def close(self, *, is_ready: bool) -> None:
         self._end.set()
@@ -106,7 +109,7 @@ class Progress(NoProgress):
             self._thread.join()
         elapsed_s = self._elapsed()
         if is_ready and self._level == "minimal" and elapsed_s >= QUIET_S:
-            self._write(f"  {self._key}: ready ({elapsed_s:.1f}s)", to_stream=True, to_log=True)
+            self._write(f"  {self._key}: ready ({elapsed_s:.1f}s)", to_stream=not self._quiet, to_log=True)
         for file in (self._log, self._debug):
             if file is not None:
                 file.close()
@@ -118,13 +121,14 @@ class Progress(NoProgress):
         with self._lock:
             if to_stream:
                 self._clear_bar()
-                print(line, file=self._stream, flush=True)
+                self._put(f"{line}\n")
             if to_log and self._log is not None:
                 print(line, file=self._log, flush=True)
             if self._debug is not None:
                 print(line, file=self._debug, flush=True)
 
     def _draw(self) -> None:
+        """Move a line on the terminal until the end; the thread's function."""
         if self._end.wait(QUIET_S):
             return
         while True:
@@ -132,8 +136,7 @@ class Progress(NoProgress):
                 elapsed_s = self._elapsed()
                 at = int(elapsed_s / _REDRAW_S) % _BAR
                 bar = "." * at + "#" + "." * (_BAR - 1 - at)
-                self._stream.write(f"\r  {self._key}: [{bar}] {self._now} ({elapsed_s:.0f}s)\x1b[K")
-                self._stream.flush()
+                self._put(f"\r  {self._key}: [{bar}] {self._now} ({elapsed_s:.0f}s)\x1b[K")
                 self._has_bar = True
             if self._end.wait(_REDRAW_S):
                 break
@@ -142,8 +145,17 @@ class Progress(NoProgress):
 
     def _clear_bar(self) -> None:
         if self._has_bar:
-            self._stream.write("\r\x1b[K")
+            self._put("\r\x1b[K")
             self._has_bar = False
+
+    def _put(self, text: str) -> None:
+        """Write to the stream; one that nobody reads any more must not end a launch."""
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._stream = None
 
 
 def _opened(path: str | None, field: str) -> TextIO | None:

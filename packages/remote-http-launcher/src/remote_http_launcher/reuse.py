@@ -25,17 +25,20 @@ _FILES_OF_LAUNCHER = ("--status-file", "--token-file")
 def check_reuse(config: Configuration, state: Mapping[str, Any]) -> list[str]:
     """Return what differs without harm, in words. Raises ReuseRefused for the rest.
 
-    state: `workdir` and `command` as the launch recorded them; what is missing there is not compared.
+    state: `workdir`, `command` and `auth` as the launch recorded them; what is missing there is not compared.
     """
-    workdir, command = state.get("workdir"), state.get("command")
+    workdir, command, auth = state.get("workdir"), state.get("command"), state.get("auth")
+    warnings = []
+    if isinstance(auth, str) and auth != config.auth:
+        warnings.append(f"it runs with auth {auth!r}, asked for is {config.auth!r}")
     if isinstance(workdir, str) and not _same_path(workdir, config.workdir):
         raise _refused(config, "workdir", workdir, config.workdir)
     if not isinstance(command, str):
-        return []
+        return warnings
     try:
         running = _without_files(split_words(command))
     except ValueError:
-        return [f"its command cannot be read: {command!r:.200}"]
+        return [*warnings, f"its command cannot be read: {command!r:.200}"]
     wanted = _without_files(config.words("/"))
     if running[:1] != wanted[:1]:
         raise _refused(config, "program", *(" ".join(words[:1]) for words in (running, wanted)))
@@ -49,8 +52,8 @@ def check_reuse(config: Configuration, state: Mapping[str, Any]) -> list[str]:
     if rest[0] != rest[1]:
         import shlex
 
-        return [f"it runs with {shlex.join(rest[0])!r}, asked for is {shlex.join(rest[1])!r}"]
-    return []
+        warnings.append(f"it runs with {shlex.join(rest[0])!r}, asked for is {shlex.join(rest[1])!r}")
+    return warnings
 
 
 def same_process(identity: Mapping[str, Any], state: Mapping[str, Any], key: str) -> bool:

@@ -1,17 +1,16 @@
 """Run helpers on another host, over OpenSSH and the user's own ssh configuration.
 
 Every call is one command for the host's shell: the PATH that finds a conda base, the helper, its quoted words. Nothing
-is asked for, stdin is closed, the connection is shared (ssh_master.py), at most `CALLS_AT_ONCE` run at once for a host.
+is asked for, stdin is closed, the connection is shared (ssh_master.py), and few run at once for a host (ssh_slots.py).
 A host without helpers gets them in one file (bootstrap.py), once.
 """
 
 from __future__ import annotations
 
-import threading
-
-from .executors import TIMEOUT_S, Answer
-from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, ssh_error
+from .executors import TIMEOUT_S, Answer, communicate, start_hint
+from .ssh_errors import HelperMissing, HelperTooOld, SshConnectionCut, SshFailed, ssh_error
 from .ssh_master import ssh_master
+from .ssh_slots import slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ("SshExecutor",)
 
-CALLS_AT_ONCE = 8
 PATH_PREFIX = "PATH=$HOME/miniforge3/bin:$HOME/miniconda3/bin:$PATH"
 _SSH_FAILED = 255
 _UNKNOWN_TO_GUARD = (
@@ -27,8 +25,6 @@ _UNKNOWN_TO_GUARD = (
     "unknown helper",
     "has not got",
 )  # any other refusal is of its policy
-_slots: dict[str, threading.BoundedSemaphore] = {}
-_slots_lock = threading.Lock()
 
 
 class SshExecutor:
@@ -40,6 +36,7 @@ class SshExecutor:
         self._host = host
         self._may_bootstrap = may_bootstrap
         self._bootstrapped = ""  # path of the helpers' file on the host
+        self._prefix = PATH_PREFIX
         self.n_calls = 0
 
     def call(
@@ -48,6 +45,9 @@ class SshExecutor:
         """Run the helper; return its answer. Raises SshFailed and its kinds, HelperMissing, HelperTooOld."""
         if not self._bootstrapped:
             answer = self.run([helper, *arguments], stdin, timeout_s)
+            if self._prefix == PATH_PREFIX and _knows_no_prefix(answer):
+                self._prefix = f"env {PATH_PREFIX}"
+                answer = self.run([helper, *arguments], stdin, timeout_s)
             if not _is_missing(answer, helper):
                 self._check_age(helper, answer)
                 return answer
@@ -65,25 +65,36 @@ class SshExecutor:
 
         master = ssh_master(self._host)
         master.ensure()
-        command = f"{PATH_PREFIX} {shlex.join(words)}"
-        with _slot(self._host):
+        command = f"{self._prefix} {shlex.join(words)}"
+        with slot(master.slots_path, self._host):
             self.n_calls += 1
             try:
-                done = subprocess.run(
+                started = subprocess.Popen(
                     ["ssh", *master.options, "--", self._host, command],
-                    input=stdin or None,
-                    stdin=None if stdin else subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=timeout_s,
-                    check=False,
+                    stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
                 )
-            except subprocess.TimeoutExpired:
-                raise SshConnectionCut(
-                    f"{words[0]} on {self._host!r} gave no answer within {timeout_s:g} s",
-                    hint=f"ssh {self._host} {words[0]} --help",
+            except OSError as exc:
+                raise SshFailed(
+                    f"ssh to {self._host!r} cannot be run: {exc.strerror}",
+                    hint=start_hint(exc),
                     host=self._host,
-                ) from None
-        answer = Answer(done.returncode, done.stdout, done.stderr)
+                ) from exc
+            with started as process:
+                try:
+                    stdout, stderr = communicate(process, stdin, timeout_s)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise SshConnectionCut(
+                        f"{words[0]} on {self._host!r} gave no answer within {timeout_s:g} s",
+                        hint=f"ssh {self._host} {words[0]} --help",
+                        host=self._host,
+                    ) from None
+                except BaseException:
+                    process.kill()
+                    raise
+        answer = Answer(process.returncode, stdout, stderr)
         if answer.exit_code == _SSH_FAILED:
             if not answer.stderr.strip():  # the shared connection was there, and went away without a word
                 answer.stderr = "connection closed"
@@ -113,13 +124,14 @@ class SshExecutor:
             )
 
 
+def _knows_no_prefix(answer: Answer) -> bool:
+    """Tell whether the shell took the assignment before the command for the command, as csh and tcsh do."""
+    said = answer.stderr
+    return answer.exit_code != 0 and said.startswith("PATH=") and "command not found" in said.lower()
+
+
 def _is_missing(answer: Answer, helper: str) -> bool:
     said = answer.stderr.lower()
     return answer.exit_code == 127 or (
         answer.exit_code != 0 and helper in said and ("command not found" in said or ": not found" in said)
     )
-
-
-def _slot(host: str) -> threading.BoundedSemaphore:
-    with _slots_lock:
-        return _slots.setdefault(host, threading.BoundedSemaphore(CALLS_AT_ONCE))

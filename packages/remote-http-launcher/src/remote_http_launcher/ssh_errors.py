@@ -10,6 +10,7 @@ __all__ = (
     "HelperMissing",
     "HelperTooOld",
     "SshAuthenticationFailed",
+    "SshBusy",
     "SshConnectionCut",
     "SshFailed",
     "SshHostKeyRejected",
@@ -76,6 +77,13 @@ class SshConnectionCut(SshFailed):
     """The connection ended, or stayed silent, before the helper had answered.
 
     Remedy: try again; what was begun on the host is recorded there, and found by the next try.
+    """
+
+
+class SshBusy(SshFailed):
+    """As many calls to the host as are made at once were running all the time, in all processes of this user.
+
+    Remedy: wait for them, or end those that hang.
     """
 
 

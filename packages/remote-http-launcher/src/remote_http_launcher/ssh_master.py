@@ -37,6 +37,7 @@ class SshMaster:
     """The shared connection to one host; get it from `ssh_master`.
 
     options: for every call of ssh to that host. is_ours: whether the connection is kept here.
+    slots_path: of the files that count the calls (ssh_slots.py).
     """
 
     def __init__(self, host: str) -> None:
@@ -48,12 +49,14 @@ class SshMaster:
         if settings.get("serveraliveinterval", "0") == "0":
             self.options += ["-o", f"ServerAliveInterval={ALIVE_INTERVAL_S}"]
         self.own_options = list(self.options)  # for a connection that is not shared
+        path = _path(host, settings)
+        self.slots_path = f"{path}.slot"
         self.socket_path = ""
         if (
             settings.get("controlmaster", "false") in ("false", "no")
             and settings.get("controlpath", "none") == "none"
         ):
-            self.socket_path = _socket_path(host, settings)
+            self.socket_path = _socket_path(path)
         self.is_ours = bool(self.socket_path)
         if self.is_ours:
             self.options += ["-o", "ControlMaster=no", "-o", f"ControlPath={self.socket_path}"]
@@ -135,11 +138,15 @@ def _effective_settings(host: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _socket_path(host: str, settings: dict[str, str]) -> str:
-    """Return where the socket goes; "" if no path is short enough: then every call connects by itself."""
+def _path(host: str, settings: dict[str, str]) -> str:
+    """Return the path in the runtime directory that is the host's as it is reached now."""
     names = ("hostname", "user", "port", "identityfile", "proxyjump", "proxycommand", "hostkeyalias")
     text = "\n".join([host, *(settings.get(name, "") for name in names)])
-    path = os.path.join(runtime_directory(), hashlib.sha256(text.encode()).hexdigest()[:16])
+    return os.path.join(runtime_directory(), hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def _socket_path(path: str) -> str:
+    """Return where the socket goes; "" if the path is too long for one: then every call connects by itself."""
     return path if len(os.fsencode(path)) <= _SOCKET_PATH_MAX and "%" not in path else ""
 
 

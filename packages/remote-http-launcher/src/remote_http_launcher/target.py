@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ("Facts", "Target")
 
 CALL_S = 30.0  # beyond what the helper itself may wait
-CONDA_S = 400.0  # rhl-cache-conda: six runs of a login shell
+CONDA_S = 500.0  # rhl-cache-conda: eight runs of a shell, each with a limit of its own
 LOG_LINES = 20
 
 

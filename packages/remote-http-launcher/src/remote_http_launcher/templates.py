@@ -205,7 +205,9 @@ class _Evaluation:
         return self._formatted(value, form)
 
     def _formatted(self, value: object, form: str) -> str:
-        if any(int(number) > MAX_WIDTH for number in re.findall(r"[0-9]+", form[:64])) or len(form) > 64:
+        if len(form) > 64 or any(
+            int(number) > MAX_WIDTH for number in re.findall(r"\d+", form)
+        ):  # \d: of any script
             self._fail(f"a format with a number above {MAX_WIDTH}, or longer than 64 characters")
         return str(self._guarded(lambda: format(value, form)))
 

@@ -1,4 +1,4 @@
-"""The token of a service: one word in `KEY.token` beside its state, mode 0600, and nowhere else.
+"""The token of a service: one word in `KEY.token` beside its state, mode 0600. A group shares it in group_tokens.py.
 
 It is never printed but by a helper that was asked for it; what helpers print of logs is passed through a Redactor.
 """
@@ -23,16 +23,14 @@ def token_path(state_path: str) -> str:
     return state_path.removesuffix(".json") + ".token"
 
 
-def make_token(path: str, *, group: bool = False) -> str:
-    """Write a new token into the file, whole, over any other, and return it. group: its group may read it (0640)."""
+def make_token(path: str) -> str:
+    """Write a new token into the file, whole, over any other, and return it."""
     token = os.urandom(N_RANDOM_BYTES).hex()
     temporary = f"{path}.{os.urandom(8).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         try:
             os.write(descriptor, f"{token}\n".encode("ascii"))
-            if group:
-                os.fchmod(descriptor, 0o640)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

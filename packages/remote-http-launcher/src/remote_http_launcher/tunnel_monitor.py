@@ -3,7 +3,8 @@
 What ssh says goes to the log that the monitor was started with.
 
 It ends when ssh ends, when it gets SIGTERM, when the record is no longer its own, and when the process on the other
-side is gone (asked every `CHECK_S`; an answer that cannot be had is no answer). With it ends ssh, and the record goes.
+side is gone (asked every `check_s` of its order; an answer that cannot be had is no answer). With it ends ssh, and the
+record goes.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     import subprocess
     from typing import Any
 
+    from .ssh import SshExecutor
+
 __all__ = ("main",)
 
-CHECK_S = 20.0
 READY_TIMEOUT_S = 30.0
 SSH_END_S = 5.0
 _POLL_S = 0.02
@@ -122,26 +124,28 @@ def _is_open(port: int) -> bool:
 def _watch(process: subprocess.Popen[bytes], order: dict[str, Any], nonce: str) -> None:
     import subprocess
 
+    from .ssh import SshExecutor
+
+    executor = SshExecutor(
+        order["ssh_host"]
+    )  # one for all looks: helpers are brought once, where there are none
     while True:
         try:
-            process.wait(CHECK_S)
+            process.wait(order["check_s"])
             return
         except subprocess.TimeoutExpired:
             pass
-        if not _is_mine(order["path"], nonce) or _is_remote_gone(order):
+        if not _is_mine(order["path"], nonce) or _is_gone(executor, order["remote_pid"]):
             return
 
 
-def _is_remote_gone(order: dict[str, Any]) -> bool:
+def _is_gone(executor: SshExecutor, pid: object) -> bool:
     """Tell whether the process on the other side is gone for sure."""
-    from .ssh import SshExecutor
-
-    pid = order["remote_pid"]
     if not isinstance(pid, int):
         return False
     try:
-        answer = SshExecutor(order["ssh_host"], may_bootstrap=False).call("rhl-pid-alive", [str(pid)])
-    except LauncherError:
+        answer = executor.call("rhl-pid-alive", [str(pid)])
+    except (LauncherError, OSError):
         return False
     return answer.exit_code == 1 and not answer.stderr.strip()
 

@@ -33,6 +33,7 @@ __all__ = ("close_tunnel", "list_tunnels", "open_tunnel", "tunnel_log", "tunnels
 
 OPEN_TIMEOUT_S = 40.0
 CLOSE_TIMEOUT_S = 10.0
+CHECK_S = 20.0  # how often a monitor asks whether the process on the other side lives
 PORT_TRIES = 3  # a port can be taken between its choice and its use
 _POLL_S = 0.02
 
@@ -42,9 +43,12 @@ def tunnels_directory() -> str:
     return os.path.join(client_directory(), "tunnels")
 
 
-def open_tunnel(config: Configuration, state: Mapping[str, Any]) -> dict[str, Any]:
+def open_tunnel(
+    config: Configuration, state: Mapping[str, Any], *, check_s: float = CHECK_S
+) -> dict[str, Any]:
     """Have a tunnel to the running service, the one that there is if it fits, and return the client state.
 
+    check_s: how often a new one's monitor asks whether the process on the other side lives.
     Raises TunnelFailed, SshFailed and its kinds.
     """
     directory = tunnels_directory()
@@ -56,7 +60,7 @@ def open_tunnel(config: Configuration, state: Mapping[str, Any]) -> dict[str, An
         close_tunnel(config.key)
         for attempt in range(PORT_TRIES):
             wanted = client_state(config, state, _free_port)
-            failure = _start(config, state, wanted.forwards)
+            failure = _start(config, state, wanted.forwards, check_s)
             if not failure:
                 return wanted.mapping
             if "address already in use" not in failure.lower() or attempt + 1 == PORT_TRIES:
@@ -127,7 +131,7 @@ def _fitting(config: Configuration, state: Mapping[str, Any]) -> ClientState | N
     return wanted if same and record.get("ssh_host") == config.ssh_hostname else None
 
 
-def _start(config: Configuration, state: Mapping[str, Any], forwards: list[Forward]) -> str:
+def _start(config: Configuration, state: Mapping[str, Any], forwards: list[Forward], check_s: float) -> str:
     """Start the monitor and wait for its word; return why there is no tunnel, "" if there is one."""
     import subprocess
 
@@ -142,6 +146,7 @@ def _start(config: Configuration, state: Mapping[str, Any], forwards: list[Forwa
         "ssh_options": ssh_master(config.ssh_hostname or "").own_options,
         "forwards": [forward.as_list() for forward in forwards],
         "remote_pid": state.get("pid"),
+        "check_s": check_s,
     }
     log_path = path.removesuffix(".json") + ".log"
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -106,7 +106,8 @@ class Watch:
         is_below_descriptor = (
             "/" not in text and flags & os.O_DIRECTORY and (text == "." or flags & os.O_NOFOLLOW)
         )
-        if not is_below_descriptor:
+        is_lock_of_database = text == "seamless.db-shm" and is_reading and flags & os.O_NOFOLLOW
+        if not (is_below_descriptor or is_lock_of_database):
             self.seen.append(f"open {text!r} {flags:o}")
 
     def _changed(self, event: str, path: object, descriptor: int) -> None:

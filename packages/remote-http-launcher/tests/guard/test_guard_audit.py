@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import stat
+import threading
 
 import pytest
 from remote_http_launcher.guard import command
@@ -104,6 +105,21 @@ def test_lines_of_guards_at_once_stay_whole(tmp_path):
     assert [process.exitcode for process in processes] == [0] * 4
     text = (tmp_path / "rhl-guard.audit").read_text() + (tmp_path / "rhl-guard.audit.1").read_text()
     assert all(json.loads(line)["helper"] == "rhl-ps" for line in text.splitlines())
+
+
+def test_log_that_others_turn_at_once_takes_every_line(tmp_path):
+    results: list[bool] = []
+
+    def write() -> None:
+        log = AuditLog(str(tmp_path), size_max=1)  # each line turns it
+        results.extend(log.write("allowed", {}) for _ in range(300))
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 2400
 
 
 def test_long_command_is_one_bounded_line(recorded):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -84,19 +83,6 @@ def _compare(world, path: Path, expected: Any, values: dict[str, str]) -> None:
         world.wait_until(lambda: path.read_text() == _fill(expected, values))
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_help_and_version(name, capsys):
-    main = importlib.import_module(f"remote_http_launcher.helpers.{name[4:].replace('-', '_')}").main
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith(f"usage: {name}")
-    assert "\nexamples:\n" in text
-    assert "\nexit codes:\n  0" in text
-    assert max(map(len, text.splitlines())) <= 110
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith(f"{name} ")
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -148,3 +134,38 @@ def test_start_of_the_helper_imports_little(name):
     words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {source!r}); {code}"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
     assert done.stderr == "[]\n"
+
+
+def _launch(world, mode: str, *options: str) -> subprocess.CompletedProcess[str]:
+    helper = str(Path(sysconfig.get_path("scripts")) / "rhl-launch-service")
+    service = ["svc-test", "--mode", mode, "--status-file", str(world.server / "svc.json")]
+    words = [helper, "--key", "svc", "--workdir", str(world.home / "work"), *options, "--", *service]
+    return subprocess.run(words, capture_output=True, text=True, timeout=50)
+
+
+def test_launch_is_silent_and_does_not_wait(world):
+    done = _launch(world, "hang")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert world.state()["status"] == "starting"
+    assert _launch(world, "hang").returncode == 0
+    world.wait_until(world.starts)
+    assert world.starts() == [world.state()["pid"]]
+
+
+def test_launch_that_waits_prints_state_and_token(world):
+    first, second = (_launch(world, "ok", "--wait", "20") for _ in range(2))
+    assert (first.returncode, first.stderr, first.stdout.count("\n")) == (0, "", 1)
+    found = json.loads(first.stdout)
+    assert sorted(found) == ["started", "state", "token"]
+    assert found["started"] is True
+    assert found["state"] == world.state()
+    assert found["token"] == (world.server / "svc.token").read_text().strip()
+    assert json.loads(second.stdout) == {**found, "started": False}
+
+
+def test_launch_that_fails_prints_the_cause_and_is_code_1(world):
+    done = _launch(world, "crash", "--wait", "20", "--auth", "none")
+    found = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, found["token"]) == (1, "", None)
+    assert found["state"]["status"] == "failed"
+    assert "flux capacitor" in found["state"]["error"]["log_tail"]

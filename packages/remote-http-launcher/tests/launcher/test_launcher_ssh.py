@@ -194,24 +194,9 @@ def test_tunnel_that_does_not_come_up_says_what_ssh_said(ssh_host):
 # ---- hosts with other installations
 
 
-def _without_helpers(ssh_host, python: bool = True) -> None:
-    if python:
-        (ssh_host.bin / "python3").symlink_to(sys.executable)
-    else:
-        for name in ("sh", "env"):
-            (ssh_host.bin / name).symlink_to(shutil.which(name))
-    path = f"{ssh_host.world.programs}:{ssh_host.bin}" + (":/usr/bin:/bin" if python else "")
-    config = ssh_host.folder / "sshd_config"
-    words = config.read_text().split(" ")
-    text = " ".join(f"PATH={path}" if word.startswith("PATH=") else word for word in words)
-    config.write_text(text)
-    ssh_host.stop()
-    ssh_host.start()
-
-
 @pytest.mark.invariant("I-204")
 def test_host_without_helpers_gets_them_once(ssh_host):
-    _without_helpers(ssh_host)
+    ssh_host.remove_helpers()
     first = run(ssh_host.config())
     (brought,) = (ssh_host.home / ".remote-http-launcher" / "bootstrap").iterdir()
     assert brought.read_bytes() == archive()
@@ -223,27 +208,49 @@ def test_host_without_helpers_gets_them_once(ssh_host):
 
 @pytest.mark.provokes("HelperMissing")
 def test_host_without_helpers_and_python_says_what_to_install(ssh_host):
-    _without_helpers(ssh_host, python=False)
+    ssh_host.remove_helpers(python=False)
     with pytest.raises(HelperMissing, match="rhl-look is not installed") as caught:
         run(ssh_host.config())
     assert "pip install remote-http-launcher" in (caught.value.hint or "")
 
 
 def test_bootstrap_can_be_forbidden(ssh_host):
-    _without_helpers(ssh_host)
+    ssh_host.remove_helpers()
     with pytest.raises(HelperMissing):
         SshExecutor("tb-host", may_bootstrap=False).call("rhl-look", ["svc"])
     assert not (ssh_host.home / ".remote-http-launcher").exists()
 
 
 def test_helpers_in_a_conda_base_are_found(ssh_host):
-    _without_helpers(ssh_host)
+    ssh_host.remove_helpers()
     base = ssh_host.home / "miniforge3" / "bin"
     base.mkdir(parents=True)
     for path in Path(sys.executable).parent.glob("rhl-*"):
         (base / path.name).symlink_to(path)
     run(ssh_host.config())
     assert not (ssh_host.home / ".remote-http-launcher" / "bootstrap").exists()
+
+
+CSH = """\
+#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+    PATH=*) echo "PATH=/nowhere:/bin: Command not found." >&2; exit 1 ;;
+    *) exec /bin/sh -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+
+
+def test_login_shell_that_knows_no_assignments_before_a_command_will_do(ssh_host):
+    shell = ssh_host.folder / "csh"  # in the one respect that matters
+    shell.write_text(CSH)
+    shell.chmod(0o700)
+    with open(ssh_host.folder / "sshd_config", "a") as file:
+        file.write(f"ForceCommand {shell}\n")
+    ssh_host.stop()
+    ssh_host.start()
+    run(ssh_host.config())
+    assert len(ssh_host.world.starts()) == 1
+    assert ssh_host.log.read_text().count("Starting session: forced-command") == 3  # one more, once
 
 
 @pytest.mark.provokes("HelperTooOld")

@@ -1,59 +1,24 @@
-"""Lists of clients that one process hands over to another, as a worker or a command that it starts."""
+"""The list of clients in use, for another process: a worker, or a command that a program starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from .errors import ConfigurationError
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from seamless.active import ActiveSet
+    from typing import Any
 
-__all__ = ("collect_remote_clients", "remote_clients_are_set", "remote_set", "set_remote_clients")
-
-_are_set = False
+__all__ = ("collect_remote_clients",)
 
 
 def collect_remote_clients(cluster: str | None = None) -> dict[str, Any]:
-    """Return the clients of the services in use, for another process; empty lists when there are none."""
-    from seamless_remote.forwarding import collect_remote_clients as collect
+    """Return the clients in use, for `set_remote_clients` of another process; empty lists when there are none.
+
+    cluster: only those of its services, and those that were handed over. What has not started is started.
+    Raises ClusterUnknown, and what starting a service raises.
+    """
+    from . import select
 
     if cluster is not None:
-        raise ConfigurationError(
-            f"cluster {cluster!r} is not defined: this version knows no clusters, only services that run already"
-        )
-    return collect()
+        select.current_configuration().cluster(cluster)
+    from seamless_remote.forwarding import collect_remote_clients as collect
 
-
-def set_remote_clients(clients: Mapping[str, Any], in_remote: bool = False) -> None:
-    """Use the services that another process collected, from `init` on; an empty mapping changes nothing.
-
-    in_remote: take their addresses as seen from the cluster. Raises ForwardedClientsInvalid, and ConfigurationError
-    after `init`.
-    """
-    global _are_set
-    if not clients:
-        return
-    from seamless_remote.forwarding import set_remote_clients as use
-
-    from . import activation
-
-    if activation.is_initialised():
-        raise ConfigurationError(
-            "set_remote_clients() was called after init(): steps may be under way already. Call it first."
-        )
-    use(clients, in_remote)
-    _are_set = True
-
-
-def remote_clients_are_set() -> bool:
-    """Whether `set_remote_clients` has chosen the services."""
-    return _are_set
-
-
-def remote_set(stage: str | None, substage: str | None) -> ActiveSet:
-    """Make the active set of the services that were chosen."""
-    from seamless_remote.remote_set import make_remote_set
-
-    return make_remote_set(stage=stage, substage=substage)
+    return collect(cluster)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
-from types import FrameType
 
-__all__ = ("UNSET", "Unset", "get_workdir", "infer_workdir", "set_workdir_path", "workdir_was_set")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+__all__ = (
+    "UNSET",
+    "Unset",
+    "caller_level",
+    "get_workdir",
+    "infer_workdir",
+    "set_workdir_path",
+    "workdir_was_set",
+)
 
 
 class Unset:
@@ -18,14 +30,14 @@ class Unset:
 
 UNSET = Unset()
 
-_workdir: Path | None = None
+_workdir: str | None = None
 _was_set = False
 
 
-def set_workdir_path(path: Path | None) -> None:
+def set_workdir_path(path: str | os.PathLike[str] | None) -> None:
     """Store the folder; None means the current directory, whatever it is when asked."""
     global _workdir, _was_set
-    _workdir = path
+    _workdir = None if path is None else os.fspath(path)
     _was_set = True
 
 
@@ -35,13 +47,34 @@ def workdir_was_set() -> bool:
 
 def get_workdir() -> Path:
     """Return the stored folder, or the current directory."""
-    return _workdir if _workdir is not None else Path.cwd()
+    from pathlib import Path
+
+    return Path(_workdir) if _workdir is not None else Path.cwd()
 
 
-def infer_workdir() -> Path | None:
-    """Return the folder of the first caller outside this package; None when it has no file."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "seamless_config":
-        frame = frame.f_back
+def infer_workdir() -> str | None:
+    """Return the folder of the first caller outside Seamless; None when it has no file."""
+    frame = _caller()
     filename = None if frame is None else frame.f_globals.get("__file__")
-    return None if filename is None else Path(filename).absolute().parent
+    return None if filename is None else os.path.dirname(os.path.abspath(filename))
+
+
+def caller_level() -> int:
+    """Return the `stacklevel` of a warning by the function that asks, to show the first caller outside Seamless."""
+    level, frame = 1, sys._getframe(1)
+    found = _caller()
+    while frame is not found and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _caller() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _is_ours(str(frame.f_globals.get("__name__", ""))):
+        frame = frame.f_back
+    return frame
+
+
+def _is_ours(module: str) -> bool:
+    package = module.partition(".")[0]
+    return package == "seamless" or package.startswith("seamless_")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .checksum import Checksum
 from .parts import (
     Part,
@@ -15,8 +13,10 @@ from .parts import (
     write_file,
 )
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import Any
 
     from .checksum import TemporaryReference
 

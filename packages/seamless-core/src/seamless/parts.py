@@ -12,9 +12,11 @@ import os
 import sys
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
     import numpy as np
 
 __all__ = (

@@ -74,9 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(namespace: argparse.Namespace, options: ServiceOptions) -> int:
-    from seamless_service.run import run_service
+    from seamless_service.certificates import without_certificates
 
-    from .server import DatabaseService
+    with without_certificates():
+        from seamless_service.run import run_service
+
+        from .server import DatabaseService
 
     print(f"DATABASE FILE {os.path.abspath(namespace.database_file)}")  # noqa: PTH100 (pathlib costs 8 ms)
     print("Press Ctrl+C to end", flush=True)

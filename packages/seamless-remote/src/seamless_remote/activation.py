@@ -9,25 +9,37 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .client import Client
 from .errors import ActivationError
 
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
+    from typing import Generic as _Generic
+
+    C = TypeVar("C", bound=Client)
+    L = TypeVar("L", bound=Client)
+else:
+
+    class _Generic:
+        """Stands for typing's at run time, where nobody asks for parameters."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, _parameters):
+            return cls
+
+    C = L = None
 
 __all__ = ("ActiveClients", "Key", "Registry")
-
-C = TypeVar("C", bound=Client)
-L = TypeVar("L", bound=Client)
 
 Key = tuple[bool, str, str, str, str]
 """readonly, cluster, project, subproject, stage"""
 
 
-class ActiveClients(Generic[C]):
+class ActiveClients(_Generic[C]):
     """The clients in use: `read` in order of preference, and `write`."""
 
     __slots__ = ("read", "write")
@@ -40,7 +52,7 @@ class ActiveClients(Generic[C]):
 _registries: weakref.WeakSet[Registry[Any, Any]] = weakref.WeakSet()
 
 
-class Registry(Generic[C, L]):
+class Registry(_Generic[C, L]):
     """Definitions and active clients of one kind of service. make_launched(readonly): returns a client to `config`."""
 
     def __init__(self, what: str, make_launched: Callable[[bool], L]) -> None:
@@ -49,19 +61,21 @@ class Registry(Generic[C, L]):
         self.extern: dict[str, C] = {}
         self.active: ActiveClients[C] = ActiveClients()
         self._make_launched = make_launched
+        self._main: Key | None = None  # the launched client of the last activation
         self._lock = threading.RLock()
         _registries.add(self)
 
     def define_launched(self, key: Key) -> L:
-        """Return the launched client of that key, made when it is new."""
+        """Return the launched client of that key; a new one when there is none, or another service is meant now."""
         with self._lock:
-            client = self.launched.get(key)
-            if client is None:
-                readonly, *scope = key
-                client = self._make_launched(readonly)
-                client.config(*scope)  # type: ignore[attr-defined] # both launched clients have it
-                self.launched[key] = client
-            return client
+            readonly, *scope = key
+            client: Any = self._make_launched(readonly)
+            client.config(*scope)
+            known: Any = self.launched.get(key)
+            if known is None or known.prepared != client.prepared:
+                self.launched[key] = known = client
+            found: L = known
+            return found
 
     def define_extern(self, name: str, client: C) -> None:
         with self._lock:
@@ -140,12 +154,22 @@ class Registry(Generic[C, L]):
                         remedy="define it with define_extern_client.",
                     )
                 clients.append(self.extern[name])
+            main = None if selection is None else keys[0]
+            self._leave_main(main)
+            self._main = main
             self.active = ActiveClients(clients, [client for client in clients if not client.readonly])
 
     def deactivate(self) -> None:
         """Have no active client."""
         with self._lock:
+            self._leave_main(None)
+            self._main = None
             self.active = ActiveClients()
+
+    def _leave_main(self, key: Key | None) -> None:
+        """Forget the definition that the last activation made, unless it is made again: its stage was left."""
+        if self._main is not None and self._main != key:
+            self.launched.pop(self._main, None)
 
     def ensure_initialized(self) -> None:
         """Launch and greet all that is defined."""

@@ -7,7 +7,21 @@ from .buffer_folder import BufferFolder
 from .errors import ForwardedClientsInvalid
 from .remote_store import RemoteBufferStore
 
-__all__ = ("store_of_active_clients",)
+TYPE_CHECKING = False  # importing typing costs a command 6 ms
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ("place_of", "store_of_active_clients")
+
+
+def place_of(client: Client) -> str:
+    """Say in words where a client keeps things: its address, its directory, or what will be launched."""
+    scope = getattr(client, "scope", None)
+    if scope is None:
+        return str(client.url or getattr(client, "directory", None))
+    cluster, project, subproject, stage = scope
+    parts = [project, *([subproject] if subproject else []), *([f"stage {stage}"] if stage else [])]
+    return f"{client.service} of cluster {cluster!r} ({', '.join(parts)})"
 
 
 def store_of_active_clients() -> tuple[RemoteBufferStore, str]:
@@ -23,12 +37,10 @@ def store_of_active_clients() -> tuple[RemoteBufferStore, str]:
         )
     store = RemoteBufferStore(
         folders=[BufferFolder(client.directory) for client in buffers.read if client.directory is not None],
-        readers=[client for client in buffers.read if client.url is not None or client.directory is None],
+        readers=[client for client in buffers.read if client.has_server],
         writers=buffers.write,
     )
-    places = [
-        str(client.url or client.directory or "a hashserver that is not launched") for client in buffers.read
-    ]
+    places = [place_of(client) for client in buffers.read]
     if not places:
         return store, "buffers: memory"
     return store, f"buffers: {', '.join(places)}{'' if store.writable else ' (read-only)'}"

@@ -46,6 +46,11 @@ class BufferClient(Client):
         super().__init__(readonly)
         self.directory: str | None = None
 
+    @property
+    def has_server(self) -> bool:
+        """Whether there is more to ask than a directory."""
+        return self.url is not None or self.directory is None
+
     # --- the interface of coroutines ---
 
     async def get(self, checksum: Checksum | str) -> Buffer | None:
@@ -79,7 +84,7 @@ class BufferClient(Client):
         checksum = _checksum(checksum)
         if self.directory is not None:
             buffer = self.get_file_buffer_sync(checksum)
-            if buffer is not None or not self.url:
+            if buffer is not None or not self.has_server:
                 return buffer
         return self._get_from_server(checksum)
 
@@ -120,7 +125,7 @@ class BufferClient(Client):
             if self._download_from_folder(checksum, temporary):
                 os.replace(temporary, target)
                 return True
-            if not self.url or not self._fetch(checksum, receive):
+            if not self.has_server or not self._fetch(checksum, receive):
                 return False
             os.replace(temporary, target)
             return True
@@ -191,7 +196,7 @@ class BufferClient(Client):
                 if length is not None:
                     known[checksum] = length if absent is None else True
         unknown = [checksum for checksum in dict.fromkeys(wanted) if checksum not in known]
-        if unknown and self.url:
+        if unknown and self.has_server:
             known.update(zip(unknown, ask(unknown), strict=True))
         return [known.get(checksum, absent) for checksum in wanted]
 

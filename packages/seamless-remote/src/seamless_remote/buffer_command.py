@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seamless.checksum import Checksum
     from seamless.ports import BufferStore
     from seamless_command.messages import Messages
-    from seamless_command.scope import Scope
+    from seamless_command.scope import Scope, Services
 
     from .remote_store import RemoteBufferStore
 
@@ -90,30 +90,39 @@ def wanted_checksum(word: str) -> Checksum:
 
 def require_cluster(scope: Scope, action: str) -> None:
     """Raise ShellError unless there is something to look into."""
+    from seamless_command.scope import provide_services
+
+    provide_services(_connect)
     if not scope.has_cluster:
         raise ShellError(
             f"Cannot {action} without a cluster defined",
-            hint="export SEAMLESS_CACHE=/path/to/cache, or name services in SEAMLESS_REMOTE_CLIENTS",
+            hint="export SEAMLESS_CACHE=/path/to/cache, or select a cluster in seamless.profile.yaml",
         )
 
 
 def open_buffers(scope: Scope) -> tuple[BufferStore, str]:
     """Return where buffers are, and how to call it; services are asked for buffers only."""
-    if not scope.has_services:
+    services = scope.services
+    if services is None:
         return scope.active.buffers, scope.active.location
-    from .active_store import store_of_active_clients
-    from .forwarding import set_remote_clients_from_environment
+    return services.store, services.location
 
-    set_remote_clients_from_environment()
-    return store_of_active_clients()
+
+def _connect() -> Services:
+    from .command_services import CommandServices
+
+    return CommandServices()
 
 
 def explain_services(action: Callable[[], int]) -> int:
     """Run `action`; a service that does not answer becomes a message with exit code 4."""
-    from .errors import RemoteError, ServiceTimedOut, ServiceUnreachable, WrongService
+    from .errors import RemoteError, ServiceLaunchFailed, ServiceTimedOut, ServiceUnreachable, WrongService
 
     try:
         return action()
+    except ServiceLaunchFailed as exc:
+        cause = f"{exc.cause}\n{exc.log_tail.rstrip()}" if exc.log_tail.strip() else exc.cause
+        raise ShellError(cause, hint=exc.remedy or None, exit_code=EXIT_UNREACHABLE) from exc
     except (ServiceUnreachable, ServiceTimedOut, WrongService) as exc:
         raise ShellError(exc.cause, hint=exc.remedy or None, exit_code=EXIT_UNREACHABLE) from exc
     except RemoteError as exc:

@@ -45,6 +45,7 @@ __all__ = (
     "inspect_launched_clients",
     "promise",
     "promise_sync",
+    "reactivate",
     "write_buffer",
     "write_buffer_sync",
 )
@@ -131,6 +132,11 @@ def deactivate() -> None:
     _registry.deactivate()
 
 
+def reactivate(clients: ActiveClients[BufferClient]) -> None:
+    """Use the clients again that `active_clients` returned once."""
+    _registry.active = clients
+
+
 def active_clients() -> ActiveClients[BufferClient]:
     """Return the clients in use now; what is returned does not change."""
     return _registry.active
@@ -176,7 +182,7 @@ def get_buffer_sync(checksum: Checksum | str) -> Buffer | None:
                 return buffer
     failure: RemoteError | None = None
     for client in clients:
-        if client.url is None and client.directory is not None:
+        if not client.has_server:
             continue
         try:
             buffer = client._get_from_server(checksum)

@@ -314,7 +314,8 @@ class Client:
             )
         return ServiceUnreachable(
             f"{where} does not answer: {failed.detail} ({tried}).{after}",
-            remedy="look whether the service runs (seamless-service-ps), and read its log (seamless-service-logs).",
+            remedy=self._remedy()
+            or "look whether the service runs (seamless-service-ps), and read its log (seamless-service-logs).",
             **fields,
         )
 
@@ -324,6 +325,10 @@ class Client:
 
     def _diagnosis(self) -> str:
         """Say what is known about the service from elsewhere; launched clients ask their launcher."""
+        return ""
+
+    def _remedy(self) -> str:
+        """Say what to type when the service is gone; launched clients know its name."""
         return ""
 
     def _require_writable(self, what: str) -> None:

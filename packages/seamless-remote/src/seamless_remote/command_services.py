@@ -1,4 +1,4 @@
-"""The services of SEAMLESS_REMOTE_CLIENTS as commands use them: a hit needs two requests, and few modules."""
+"""Services as commands use them: a hit needs two requests, and few modules."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ __all__ = ("CommandServices",)
 class CommandServices(Services):
     """Makes the clients at once, and asks the services when it is asked itself. Raises ForwardedClientsInvalid."""
 
+    full_records = False
+
     def __init__(self) -> None:
-        set_remote_clients_from_environment()
+        self.use_clients()
         self.store, self.location = store_of_active_clients()
+
+    def use_clients(self) -> None:
+        """Make the clients of SEAMLESS_REMOTE_CLIENTS the active ones."""
+        set_remote_clients_from_environment()
 
     def result(self, transformation: bytes) -> bytes | None:
         (found,) = first_found(
@@ -39,4 +45,4 @@ class CommandServices(Services):
     def open(self, stage: str | None, substage: str | None) -> ActiveSet:
         from .remote_set import make_remote_set
 
-        return make_remote_set(stage=stage, substage=substage)
+        return make_remote_set(stage=stage, substage=substage, full_records=self.full_records)

@@ -43,6 +43,7 @@ __all__ = (
     "has_write_server",
     "inspect_extern_clients",
     "inspect_launched_clients",
+    "reactivate",
     "set_bucket_probe",
     "set_execution_record",
     "set_transformation_result",
@@ -113,6 +114,11 @@ def activate(
 def deactivate() -> None:
     """Use no client any more."""
     _registry.deactivate()
+
+
+def reactivate(clients: ActiveClients[DatabaseClient]) -> None:
+    """Use the clients again that `active_clients` returned once."""
+    _registry.active = clients
 
 
 def active_clients() -> ActiveClients[DatabaseClient]:

@@ -27,6 +27,7 @@ __all__ = (
     "RemoteClientsForbidden",
     "RemoteError",
     "RequestFailed",
+    "ServiceLaunchFailed",
     "ServiceTimedOut",
     "ServiceUnreachable",
     "TokenRefused",
@@ -173,6 +174,39 @@ class ForwardedClientsInvalid(RemoteError, ValueError):
 
     Remedy: unset the variable, or write what `collect_remote_clients` returns, as JSON.
     """
+
+
+class ServiceLaunchFailed(RemoteError):
+    """A service that is needed does not run, and could not be started.
+
+    service, cluster: which. host: where, None for this machine. layer: the part that failed (`ssh`, `conda`, `service`,
+    `reuse`, ...). log_tail: the last lines of its log, "" if there is none.
+
+    Remedy: correct what the message names; `seamless-service-logs` shows the whole log.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        service: str,
+        cluster: str,
+        host: str | None,
+        layer: str,
+        log_tail: str = "",
+        remedy: str = "",
+    ) -> None:
+        super().__init__(cause, service=service, remedy=remedy)
+        self.cluster = cluster
+        self.host = host
+        self.layer = layer
+        self.log_tail = log_tail
+
+    def __str__(self) -> str:
+        tail = f"\nLast lines of its log:\n{self.log_tail.rstrip()}\n" if self.log_tail.strip() else " "
+        return (
+            f"{self.cause}{tail}Remedy: {self.remedy}" if self.remedy else f"{self.cause}{tail.rstrip(' ')}"
+        )
 
 
 class DamagedBufferWarning(UserWarning):

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from .client import Client
 
-__all__ = ("collect_remote_clients", "set_remote_clients", "set_remote_clients_from_environment")
+__all__ = (
+    "collect_remote_clients",
+    "parse_remote_clients",
+    "set_remote_clients",
+    "set_remote_clients_from_environment",
+)
 
 _FIELDS = {"readonly", "url", "directory", "remote_url", "remote_directory", "token_file"}
 _TEXTS = ("url", "directory", "remote_url", "remote_directory", "token_file")
@@ -70,8 +75,10 @@ def set_remote_clients(clients: Mapping[str, Any], in_remote: bool = False) -> N
     unknown = sorted(set(clients) - {"database", "buffer"})
     if unknown:
         raise _invalid(f"it has the unknown keys {unknown}")
-    buffers = [_checked("buffer", number, entry) for number, entry in _entries(clients, "buffer")]
-    databases = [_checked("database", number, entry) for number, entry in _entries(clients, "database")]
+    buffers = [_checked("buffer", number, entry, in_remote) for number, entry in _entries(clients, "buffer")]
+    databases = [
+        _checked("database", number, entry, in_remote) for number, entry in _entries(clients, "database")
+    ]
     buffer_names: list[str] = []
     for number, entry in enumerate(buffers):
         url, directory = _places(entry, in_remote)
@@ -107,6 +114,12 @@ def set_remote_clients_from_environment(environ: Mapping[str, str] = os.environ)
     text = forwarded_clients_text(environ)
     if text is None:
         return False
+    set_remote_clients(parse_remote_clients(text), in_remote=True)
+    return True
+
+
+def parse_remote_clients(text: str) -> dict[str, Any]:
+    """Return the list that SEAMLESS_REMOTE_CLIENTS holds. Raises ForwardedClientsInvalid."""
     import json
 
     try:
@@ -115,8 +128,7 @@ def set_remote_clients_from_environment(environ: Mapping[str, str] = os.environ)
         raise _invalid(f"SEAMLESS_REMOTE_CLIENTS is no JSON ({exc})") from exc
     if not isinstance(clients, dict):
         raise _invalid("SEAMLESS_REMOTE_CLIENTS is no JSON object")
-    set_remote_clients(clients, in_remote=True)
-    return True
+    return clients
 
 
 def _entries(clients: Mapping[str, Any], kind: str) -> list[tuple[int, Any]]:
@@ -126,30 +138,31 @@ def _entries(clients: Mapping[str, Any], kind: str) -> list[tuple[int, Any]]:
     return list(enumerate(listed))
 
 
-def _checked(kind: str, number: int, entry: Any) -> dict[str, Any]:
+def _checked(kind: str, number: int, entry: Any, in_remote: bool) -> dict[str, Any]:
     where = f"entry {number} of {kind!r}"
-    if not isinstance(entry, dict) or not isinstance(entry.get("readonly"), bool):
-        raise _invalid(f"{where} is no object with `readonly` true or false")
+    if not isinstance(entry, dict) or not isinstance(entry.get("readonly", True), bool):
+        raise _invalid(f"{where} is no object, or its `readonly` is neither true nor false")
     unknown = sorted(set(entry) - _FIELDS)
     if unknown:
         raise _invalid(f"{where} has the unknown fields {unknown}")
     for name in _TEXTS:
         if entry.get(name) is not None and not isinstance(entry[name], str):
             raise _invalid(f"{where} has a {name} that is no text")
-    url = entry.get("url") or entry.get("remote_url")
-    if url is None and (kind == "database" or not (entry.get("directory") or entry.get("remote_directory"))):
-        raise _invalid(f"{where} has no address")
+    url, directory = _places(entry, in_remote)
+    if url is None and (kind == "database" or directory is None):
+        seen = "`remote_url` (its address as seen from the cluster)" if in_remote else "`url`"
+        raise _invalid(f"{where} has no {seen}" + ("" if kind == "database" else ", and no directory"))
     if url is not None:
         from .http_message import Endpoint
 
         Endpoint(url)
-    return entry
+    return {**entry, "readonly": entry.get("readonly", True)}
 
 
 def _places(entry: dict[str, Any], in_remote: bool) -> tuple[str | None, str | None]:
     prefix = "remote_" if in_remote else ""
-    directory = entry.get(prefix + "directory")
-    return entry.get(prefix + "url"), None if directory is None else os.path.expanduser(directory)
+    directory = entry.get(prefix + "directory") or None
+    return entry.get(prefix + "url") or None, None if directory is None else os.path.expanduser(directory)
 
 
 def _invalid(why: str) -> ForwardedClientsInvalid:

@@ -40,7 +40,7 @@ def get_many(client: BufferClient, checksums: Sequence[Checksum]) -> list[Buffer
         for checksum in wanted:
             found[checksum] = client.get_file_buffer_sync(checksum)
         wanted = [checksum for checksum in wanted if found[checksum] is None]
-    if client.url and wanted:
+    if client.has_server and wanted:
         if len(wanted) > 1 and client.can("batch-get"):
             alone: list[Checksum] = []
             for start in range(0, len(wanted), BATCH_RECORDS):

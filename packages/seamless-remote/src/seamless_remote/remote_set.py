@@ -9,7 +9,7 @@ from __future__ import annotations
 from seamless.active import ActiveSet
 
 from . import database_remote
-from .active_store import store_of_active_clients
+from .active_store import place_of, store_of_active_clients
 from .forwarding import set_remote_clients_from_environment
 from .remote_results import RemoteResultCache
 
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 __all__ = ("make_remote_set", "remote_set_from_environment")
 
 
-def make_remote_set(*, stage: str | None = None, substage: str | None = None) -> ActiveSet:
+def make_remote_set(
+    *, stage: str | None = None, substage: str | None = None, full_records: bool = False
+) -> ActiveSet:
     """Make the set of the clients that are active now; it keeps them, whatever is activated later.
 
-    Asks no server. Raises ForwardedClientsInvalid when no client is active.
+    full_records: whether execution records are full. Asks no server.
+    Raises ForwardedClientsInvalid when no client is active.
     """
     databases = database_remote.active_clients()
     store, where = store_of_active_clients()
@@ -46,6 +49,7 @@ def make_remote_set(*, stage: str | None = None, substage: str | None = None) ->
         location=f"{where}; {_results(databases.read, saved=saved)}",
         stage=stage,
         substage=substage,
+        full_records=full_records,
     )
 
 
@@ -66,5 +70,5 @@ def remote_set_from_environment(
 
 def _results(databases: Iterable[Client], *, saved: bool) -> str:
     """Say in words where results are."""
-    places = ", ".join(str(client.url or "a database that is not launched") for client in databases)
+    places = ", ".join(place_of(client) for client in databases)
     return f"results: {places}{'' if saved else ' (read-only)'}" if places else "results: memory"

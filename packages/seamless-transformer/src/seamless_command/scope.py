@@ -1,7 +1,7 @@
 """Where a command finds and keeps buffers and results: `--project`, `--stage`, and the configuration.
 
-With `SEAMLESS_CACHE`, the embedded cache; with `SEAMLESS_REMOTE_CLIENTS`, the services that it names; with a project
-file alone, memory.
+With `SEAMLESS_CACHE`, the embedded cache; with `SEAMLESS_REMOTE_CLIENTS`, the services that it names; else what the
+project files of the current directory say: the services of a cluster, or memory.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from .errors import ShellError
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from seamless.active import ActiveSet
+    from seamless.ports import BufferStore
 
 __all__ = (
     "PROJECT_FILES",
+    "ProjectConfiguration",
     "Scope",
     "Services",
     "add_scope_options",
@@ -28,13 +30,17 @@ __all__ = (
 )
 
 PROJECT_FILES = ("seamless.yaml", "seamless.profile.yaml")
+# Who reads them. By name, since it lies above this package; finding it as a plug-in would cost a command 30 ms.
+READER = "seamless_config.command_services"
 
 
 class Services:
-    """The services of SEAMLESS_REMOTE_CLIENTS, as a command uses them; whoever can talk to them fills this port."""
+    """Services that keep buffers and results, as a command uses them; whoever can talk to them fills this port."""
 
     location = ""
     """Where they are, in words for a person."""
+    store: BufferStore
+    """Their buffers alone."""
 
     def result(self, transformation: bytes) -> bytes | None:
         """Return the digest of a stored result, or None."""
@@ -46,6 +52,22 @@ class Services:
 
     def open(self, stage: str | None, substage: str | None) -> ActiveSet:
         """Make the active set of these services."""
+        raise NotImplementedError
+
+
+class ProjectConfiguration:
+    """What the project files say, as a command uses it; seamless-config fills this port."""
+
+    warnings: Sequence[str] = ()
+    """What the user should know, though it goes on."""
+
+    @property
+    def services(self) -> Services | None:
+        """The services that keep buffers and results; None: nothing outlives the command."""
+        raise NotImplementedError
+
+    def check_execution(self) -> None:
+        """Raise an error unless steps can run where the files say."""
         raise NotImplementedError
 
 
@@ -61,7 +83,7 @@ def provide_services(connect: Callable[[], Services]) -> None:
 class Scope:
     """What is selected; opens the stores when they are first needed."""
 
-    __slots__ = ("_active", "_services", "project", "stage", "subproject", "substage")
+    __slots__ = ("_active", "_configuration", "_services", "project", "stage", "subproject", "substage")
 
     def __init__(
         self,
@@ -76,6 +98,7 @@ class Scope:
         self.substage = substage
         self._active: ActiveSet | None = None
         self._services: Services | None = None
+        self._configuration: ProjectConfiguration | None = None
 
     @property
     def has_cluster(self) -> bool:
@@ -87,7 +110,28 @@ class Scope:
         """Whether buffers and results are kept by services."""
         from seamless.cache_paths import forwarded_clients
 
-        return forwarded_clients() is not None
+        if forwarded_clients() is not None:
+            return True
+        configuration = self.configuration
+        return configuration is not None and configuration.services is not None
+
+    @property
+    def configuration(self) -> ProjectConfiguration | None:
+        """What the files of the current directory say; None when there are none, or the environment decides.
+
+        Raises what seamless-config raises for files that cannot be used.
+        """
+        if self._configuration is None and "SEAMLESS_REMOTE_CLIENTS" not in os.environ:
+            from seamless.cache_paths import cache_root
+
+            if cache_root() is None and (files := _project_files()):
+                self._configuration = _read_project_files(files, self)
+        return self._configuration
+
+    @property
+    def services(self) -> Services | None:
+        """The services that keep buffers and results, or None."""
+        return self._connected()
 
     @property
     def location(self) -> str:
@@ -97,8 +141,14 @@ class Scope:
 
     def _connected(self) -> Services | None:
         """Return the services, or None when there are none or nobody here can talk to them but through `active`."""
-        if self._services is None and _connect is not None and self.has_services:
-            self._services = _connect()
+        if self._services is None:
+            from seamless.cache_paths import forwarded_clients
+
+            if forwarded_clients() is None:
+                configuration = self.configuration
+                self._services = None if configuration is None else configuration.services
+            elif _connect is not None:
+                self._services = _connect()
         return self._services
 
     @property
@@ -179,35 +229,49 @@ def scope_of(options: argparse.Namespace) -> Scope:
     return Scope(project, subproject, stage, substage)
 
 
-def require_configuration(scope: Scope) -> None:
-    """Raise ShellError unless the current directory or the environment says where results are kept."""
-    if scope.has_cluster:
-        return
-    if "SEAMLESS_REMOTE_CLIENTS" in os.environ:  # it names no service: memory
-        return
-    directory = os.getcwd()
-    files = [os.path.join(directory, name) for name in PROJECT_FILES]
-    present = [file for file in files if os.path.isfile(file)]
-    if not present:
+def require_configuration(scope: Scope) -> Sequence[str]:
+    """Return what the user should know; raise unless files or environment say where steps run and results are kept.
+
+    Raises ShellError when nothing says it, and what seamless-config raises for what the files say.
+    """
+    if (
+        scope.directory is not None or "SEAMLESS_REMOTE_CLIENTS" in os.environ
+    ):  # it may name no service: memory
+        return ()
+    configuration = scope.configuration
+    if configuration is None:
         raise ShellError(
-            f"No seamless.yaml or seamless.profile.yaml found in '{directory}' "
+            f"No seamless.yaml or seamless.profile.yaml found in '{os.getcwd()}' "
             "(set SEAMLESS_CACHE=/path/to/cache for quick-and-dirty persistent caching)",
             hint="export SEAMLESS_CACHE=$HOME/seamless-cache",
         )
-    _check_project_files(present, scope.stage)
+    configuration.check_execution()
+    return configuration.warnings
 
 
-def _check_project_files(files: list[str], stage: str | None) -> None:
-    """Have seamless-config read the files. Raises what it raises for what this version cannot use."""
-    from importlib.metadata import entry_points
+def _project_files() -> list[str]:
+    directory = os.getcwd()
+    files = [os.path.join(directory, name) for name in PROJECT_FILES]
+    return [file for file in files if os.path.isfile(file)]
 
-    for entry_point in entry_points(group="seamless.plugins", name="check_project_files"):
-        entry_point.load()(files, stage)
-        return
-    raise ShellError(
-        f"{files[0]!r} cannot be read: the package seamless-config is not installed.",
-        hint="pip install seamless-config",
+
+def _read_project_files(files: list[str], scope: Scope) -> ProjectConfiguration:
+    """Have seamless-config read the files. Raises ShellError when it is not installed."""
+    from importlib import import_module
+
+    try:
+        reader = import_module(READER)
+    except ModuleNotFoundError as exc:
+        if exc.name != READER.partition(".")[0]:
+            raise
+        raise ShellError(
+            f"{files[0]!r} cannot be read: the package seamless-config is not installed.",
+            hint="pip install seamless-config",
+        ) from None
+    found: ProjectConfiguration = reader.read_project(
+        scope.project, scope.subproject, scope.stage, scope.substage
     )
+    return found
 
 
 def _parts(option: str, what: str, text: str | None) -> tuple[str | None, str | None]:

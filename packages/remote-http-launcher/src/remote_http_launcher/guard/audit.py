@@ -81,7 +81,11 @@ class AuditLog:
         fcntl.flock(
             descriptor, fcntl.LOCK_EX
         )  # of the old file; the next one to hold it sees that it has moved
-        here, there = os.fstat(descriptor), os.stat(self.path, follow_symlinks=False)
+        here = os.fstat(descriptor)
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return  # it has moved, and nobody has written since; the line stands all the same
         if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
             os.rename(self.path, f"{self.path}.1")
 

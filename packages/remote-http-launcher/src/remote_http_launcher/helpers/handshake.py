@@ -18,7 +18,7 @@ TIMEOUT_S = 10.0
 HELP = """\
 usage: rhl-handshake URL [--timeout SECONDS] [--json]
 
-Ask once, by GET; redirects are followed.
+Ask once, by GET. A redirect is not followed: it is an answer that is not 2xx.
 
   --timeout SECONDS  for the whole exchange (default 10)
   --json             print status, identity of the service and error

@@ -94,15 +94,18 @@ def _launch(options: Options, words: list[str], wait_s: float) -> int:
         meta=json_object(values["--meta"], "--meta") if "--meta" in values else None,
         auth=values.get("--auth", "token"),
     )
-    outcome = launch(request, replace=values.get("--replace"))
     if not wait_s:
+        launch(request, replace=values.get("--replace"))
         return 0
     import signal
 
     from remote_http_launcher.tokens import read_token
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asked gave up: so does the start
+    # Whoever asked gave up: so does the start. The signal is only noted, since it may come at any moment from here on.
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    outcome = launch(request, replace=values.get("--replace"))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the connection was cut: the start goes on, and is recorded
-    state = wait_for_start(request, outcome, wait_s)
+    state = wait_for_start(request, outcome, wait_s, is_interrupted=lambda: bool(told))
     write_json({"started": outcome.started, "state": state, "token": read_token(request.token_path)})
     return 0 if state.get("status") == "running" else 1

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 
-from remote_http_launcher.directories import client_directory, client_state_path, server_state_path
+from remote_http_launcher.directories import (
+    client_directory,
+    client_state_path,
+    group_token_path,
+    server_state_path,
+)
 from remote_http_launcher.errors import StateMalformed, StateMissing, UsageError
 from remote_http_launcher.processes import is_ours
 from remote_http_launcher.state_files import read_state, remove_state
@@ -64,6 +69,7 @@ def _body(arguments: Sequence[str]) -> int:
                 write_error(f"{NAME}: {key}: its process still runs, and is not known to rhl-stop any more")
             else:
                 remove_token(token_path(server))
+                remove_token(group_token_path(key))
         if not found:
             write(f"{key}: not found\n")
     return 0

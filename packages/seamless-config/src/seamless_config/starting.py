@@ -1,0 +1,55 @@
+"""Start or greet several services at once, and leave no half start behind when the user interrupts."""
+
+from __future__ import annotations
+
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seamless_remote.client import Client
+
+__all__ = ("start_services",)
+
+
+def start_services(clients: Sequence[Client]) -> list[BaseException | None]:
+    """Launch and greet all of them at once; return for each what went wrong, None if nothing did.
+
+    An interrupt ends every launch that is under way: what was only starting is stopped. Raises KeyboardInterrupt.
+    """
+    starts = [_Start(client, number) for number, client in enumerate(clients)]
+    try:
+        for start in starts:
+            start.thread.start()
+        for start in starts:
+            start.ended.wait()  # an interrupt of Thread.join would take a thread that runs for one that has ended
+    except BaseException:
+        from remote_http_launcher.executors import interrupt_thread
+
+        began = [start for start in starts if start.thread.ident is not None]
+        for start in began:
+            if start.thread.ident is not None and not start.ended.is_set():
+                interrupt_thread(start.thread.ident)
+        for start in began:
+            start.ended.wait()
+        raise
+    for start in starts:
+        start.thread.join()
+    return [start.failure for start in starts]
+
+
+class _Start:
+    def __init__(self, client: Client, number: int) -> None:
+        self.client = client
+        self.failure: BaseException | None = None
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"start-{client.service}-{number}")
+
+    def _run(self) -> None:
+        try:
+            self.client.ensure_initialized_sync()
+        except BaseException as exc:  # it is for the caller's thread
+            self.failure = exc
+        finally:
+            self.ended.set()
