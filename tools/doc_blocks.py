@@ -11,7 +11,7 @@ A page is one session in one empty directory, its blocks run in order:
 
 In expected output a line `...` stands for any lines, and `...` within a line for any characters. A block that
 cannot run is preceded by `<!-- not run: the reason -->`. A page that has `<!-- unset: NAME -->` runs without that
-environment variable.
+environment variable; a command `unset NAME` or `export NAME=VALUE`, alone on its line, counts for all that follow.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _FENCE = re.compile(
 )
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^\n]+?) -->\s*\Z")
 _UNSET = re.compile(r"^<!-- unset: (?P<name>\w+) -->$", re.MULTILINE)
+_SETTING = re.compile(r"(?:unset (?P<gone>\w+)|export (?P<name>\w+)=\S+)")
 _RUN_LANGUAGES = ("console", "output", "pycon", "python")
 
 
@@ -91,6 +92,13 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str], *, timeou
             for command, expected in _console_commands(block.text):
                 done = _run(["bash", "-c", command], folder, environment, timeout_s, merge_stderr=True)
                 _compare(f"{place}: $ {command}", expected, done.stdout)
+                if setting := _SETTING.fullmatch(command):
+                    environment.pop(setting["gone"], None)
+                    if name := setting["name"]:
+                        shown = [*("bash", "-c"), f'{command}; printf %s "${name}"']
+                        environment[name] = _run(
+                            shown, folder, environment, timeout_s, merge_stderr=True
+                        ).stdout
         else:
             file = folder / f"line_{block.line}.{'txt' if block.language == 'pycon' else 'py'}"
             file.write_text(block.text)

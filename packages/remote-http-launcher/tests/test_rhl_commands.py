@@ -359,7 +359,7 @@ def test_links_and_loops_are_not_followed(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.mark.invariant("I-224")
 @pytest.mark.parametrize("target", ["../outside", "/etc/hostname", "other", "nowhere"])
-def test_link_in_place_of_the_file_is_no_data(
+def test_link_in_place_of_the_file_has_no_size(
     tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
 ):
     directory = tmp_path / "d"
@@ -369,7 +369,7 @@ def test_link_in_place_of_the_file_is_no_data(
     (directory / "seamless.db").symlink_to(target)
     assert ps_persistent.main([str(directory), "--file", "seamless.db", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["state"], found["size"], found["modified"]) == ("empty", None, None)
+    assert (found["state"], found["size"], found["modified"]) == ("populated", None, None)
 
 
 def test_tunnels_are_shown_and_closed(capsys: pytest.CaptureFixture[str]):

@@ -168,11 +168,11 @@ SLURM = f"c:\n  type: slurm\n  frontends:\n  - {{hostname: h, {DASK}}}\n"
         ("- persistent: true\n", "", "persistent is true, but no cluster is selected"),
         ("- project: p\n- cluster: c\n- execution: remote\n", LOCAL, "offers neither a jobserver nor a daskserver"),
         ("- project: p\n- cluster: c\n", "c: {frontends: []}\n", "neither a hashserver nor a database"),
-        ("- execution: spawn\n", "", "no local cluster says how many workers"),
+        ("- execution: spawn\n", "", "no local cluster that says how many workers"),
         ("- project: p\n- cluster: c\n- execution: spawn\n", LOCAL, "does not say how many workers"),
         ("- project: p\n- cluster: c\n", BOTH, "offers both a jobserver and a daskserver"),
         ("- project: p\n- cluster: c\n- remote: daskserver\n", LOCAL, "no frontend that offers a daskserver"),
-        ("- cluster: c\n- persistent: false\n", LOCAL, "this needs a daskserver"),
+        ("- cluster: c\n- persistent: false\n", LOCAL, "remote execution needs a daskserver"),
         ("- project: p\n- cluster: c\n", SLURM, "has no default queue, and none is selected"),
         (
             "- project: p\n- cluster: c\n- queue: q\n",
@@ -215,6 +215,16 @@ def test_what_is_not_selected_is_only_warned_of(tmp_path, define):
         "this block never counts",
     ):
         assert words in said
+
+
+@pytest.mark.provokes("NotSupportedYet")
+def test_what_this_version_cannot_do_yet_is_warned_of(tmp_path, define):
+    define(BOTH)
+    (tmp_path / "seamless.yaml").write_text("- project: p\n- cluster: c\n- remote: jobserver\n")
+    found = check(tmp_path)
+    assert found["errors"] == []
+    assert ["cannot start yet" in item["message"] for item in found["warnings"]] == [True, False]
+    assert [item["service"] for item in found["services"]] == ["hashserver", "database", "jobserver"]
 
 
 def test_services_that_run_elsewhere_or_out_of_reach_are_warned_of(tmp_path, define):

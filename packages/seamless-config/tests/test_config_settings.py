@@ -68,7 +68,7 @@ def test_every_value_has_its_origin(read, tmp_path):
         "project": ("p", f"{file}, line 1, column 12"),
         "subproject": (None, "default"),
         "stage": ("s", "selected by the program"),
-        "substage": (None, "selected by the program"),
+        "substage": (None, "default"),
         "execution": ("remote", "default"),
         "persistent": (True, "default"),
         "remote": ("daskserver", f"{clusters}, line 3, column 1"),

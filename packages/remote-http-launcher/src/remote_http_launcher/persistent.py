@@ -1,7 +1,7 @@
 """What rhl-ps-persistent shows: the data that services keep in directories.
 
 Directories are walked by descriptors, links in them are not followed: neither to directories nor to files, whose size
-and time could be those of something outside. A link is no data.
+and time could be those of something outside. A link in place of the file is shown without them.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _of(
         except OSError:
             return _row(path, "empty", sizes=sizes)
         if stat.S_ISLNK(found.st_mode):
-            return _row(path, "empty", sizes=sizes)
+            return _row(path, "populated", sizes=sizes)
         return _row(path, "populated", found.st_size, found.st_mtime, 1, sizes=sizes)
     if all(name == marker for name in names):
         return _row(path, "empty", sizes=sizes)

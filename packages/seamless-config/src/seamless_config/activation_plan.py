@@ -13,7 +13,7 @@ refused, since this version cannot start them.
 
 from __future__ import annotations
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, NotSupportedYet
 from .launch_dictionaries import STORAGE_SERVICES, launch_dictionary
 
 TYPE_CHECKING = False
@@ -177,8 +177,8 @@ def _check_remote(configuration: Configuration, said: tuple[str, ...]) -> tuple[
     )
 
 
-def _not_yet(what: str) -> ConfigurationError:
-    return ConfigurationError(
+def _not_yet(what: str) -> NotSupportedYet:
+    return NotSupportedYet(
         f"steps would run in {what}, which this version cannot start yet.", remedy=USE_PROCESS
     )
 

@@ -46,6 +46,8 @@ def effective_settings(configuration: Configuration) -> list[Setting]:
         if name not in selection or value is None:
             value, implied = _implied(configuration, name)
             origin = implied if value is not None or origin is None else origin
+        if value is None and origin == MANUAL:
+            origin = DEFAULT  # nothing is selected, which is what counts anyway
         if isinstance(origin, str):
             origin = WORDS.get(origin, origin)
         found.append(Setting(name, value, DEFAULT if origin is None else origin))

@@ -10,6 +10,7 @@ __all__ = (
     "ClusterUnknown",
     "ConfigurationError",
     "ConfigurationFileInvalid",
+    "NotSupportedYet",
     "SelectionInvalid",
 )
 
@@ -66,6 +67,13 @@ class SelectionInvalid(ConfigurationError, ValueError):
     """A value that was to be selected cannot be: a wrong name, type or choice.
 
     Remedy: the message says what is expected.
+    """
+
+
+class NotSupportedYet(ConfigurationError):
+    """The configuration is right, and this version cannot do what it asks for.
+
+    Remedy: the message says what this version can do instead.
     """
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from seamless_config.activation_plan import check_execution, plan_storage
 from seamless_config.cluster import THIS_MACHINE, Cluster
 from seamless_config.cluster_fields import SERVICES
 from seamless_config.configuration import Configuration
 from seamless_config.dask_parameters import missing_fields
-from seamless_config.errors import ConfigurationError
+from seamless_config.errors import ConfigurationError, NotSupportedYet
+from seamless_config.implied_services import implied_services
 from seamless_config.launch_dictionaries import STORAGE_SERVICES, key_of, launch_dictionary
 from seamless_config.selection import MANUAL
 from seamless_config.spelling import meant
@@ -25,140 +27,55 @@ STAND_IN_PROJECT = "project"
 
 def check_use(found: Configuration, report: Report) -> None:
     """Add errors for what is selected and cannot be used, warnings for what is not selected."""
-    selection = found.selection
     _check_auth(found, report)
-    if selection.cluster is None:
-        _check_without_cluster(found, report)
-    elif selection.cluster not in found.clusters:
-        _collect(report, found.cluster)
-    else:
-        _check_selected(found, found.clusters[selection.cluster], report)
+    _collect(report, plan_storage, found)
+    _check_execution(found, report)
+    cluster = found.clusters.get(found.selection.cluster or "")
+    if cluster is not None:
+        _check_services(found, cluster, report)
     for name in sorted(found.clusters):
         _check_queues(found, found.clusters[name], report)
         _check_reach(found, found.clusters[name], report)
-        if name != selection.cluster:
+        if name != found.selection.cluster:
             _check_other(found, found.clusters[name], report)
 
 
-def _collect(report: Report, function: Any, *arguments: Any, **options: Any) -> Any:
+def _collect(report: Report, function: Any, *arguments: Any) -> Any:
     """Return what the function returns, None when it fails; its error goes into the report."""
     try:
-        return function(*arguments, **options)
+        return function(*arguments)
     except ConfigurationError as exc:
         report.error(exc)
         return None
 
 
-def _check_without_cluster(found: Configuration, report: Report) -> None:
-    place = found.place_of("execution")
-    remedy = "Select one with '- cluster: NAME' in seamless.profile.yaml."
-    if found.execution == "remote":
-        report.error(
-            ConfigurationError("execution is remote, but no cluster is selected.", place=place, remedy=remedy)
-        )
-    elif found.execution == "spawn":
-        _check_spawn(found, report)
-    if found.persistent:
-        report.error(
-            ConfigurationError(
-                "persistent is true, but no cluster is selected.",
-                place=found.place_of("persistent"),
-                remedy=remedy,
-            )
-        )
+def _check_execution(found: Configuration, report: Report) -> None:
+    try:
+        said = check_execution(found)
+    except NotSupportedYet as exc:
+        report.warn(exc)
+    except ConfigurationError as exc:
+        report.error(exc)
+    else:
+        for sentence in said if found.selection.cluster else ():
+            report.warn(sentence)
 
 
-def _check_spawn(found: Configuration, report: Report) -> None:
-    selected = found.clusters.get(found.selection.cluster or "")
-    local = found.clusters.get(found.local_cluster or "")
-    chosen = local or (selected if selected is not None and found.is_here(selected) else None)
-    place = found.place_of("execution")
-    if chosen is None:
-        report.error(
-            ConfigurationError(
-                "execution is spawn, but no local cluster says how many workers to start.",
-                place=place,
-                remedy="Write 'local_cluster: NAME' into ~/.seamless/clusters.yaml, the name of a cluster with "
-                "'workers: N'.",
+def _check_services(found: Configuration, cluster: Cluster, report: Report) -> None:
+    for service in STORAGE_SERVICES if found.persistent else ():
+        if not cluster.offers(service):
+            report.warn(
+                f"cluster {cluster.name!r} offers no {service}: it keeps no {KEPT[service]}.",
+                place=cluster.place,
+                remedy=f"Add '{service}:' to a frontend, unless it is meant so.",
             )
-        )
-    elif chosen.workers is None:
-        report.error(
-            ConfigurationError(
-                f"execution is spawn, but cluster {chosen.name!r} does not say how many workers to start.",
-                place=chosen.place,
-                remedy="Add 'workers: N' to the cluster.",
-            )
-        )
-
-
-def _check_selected(found: Configuration, cluster: Cluster, report: Report) -> None:
-    services: list[str] = []
-    if found.persistent:
-        _collect(report, found.project)
-        for service in STORAGE_SERVICES:
-            if cluster.offers(service):
-                services.append(service)
-            else:
-                report.warn(
-                    f"cluster {cluster.name!r} offers no {service}: it keeps no {KEPT[service]}.",
-                    place=cluster.place,
-                    remedy=f"Add '{service}:' to a frontend, unless it is meant so.",
-                )
-        if not services:
-            report.error(
-                ConfigurationError(
-                    f"cluster {cluster.name!r} offers neither a hashserver nor a database: it can keep nothing.",
-                    place=cluster.place,
-                    remedy="Add 'hashserver:' and 'database:' to a frontend of the cluster, or write "
-                    "'- persistent: false'.",
-                )
-            )
-    if found.execution == "spawn":
-        _check_spawn(found, report)
-    if found.execution == "remote":
-        services += _job_services(found, cluster, report)
-    for service in services:
+    services, wrong = implied_services(found)
+    for problem in wrong:
+        report.error(problem)
+    for service in services if not wrong else ():
         launch = _collect(report, _launch, found, service)
         if launch is not None:
             report.services.append(launch)
-
-
-def _job_services(found: Configuration, cluster: Cluster, report: Report) -> list[str]:
-    n_errors = len(report.errors)
-    back_end: str | None = _collect(report, found.back_end, cluster)
-    if len(report.errors) > n_errors:
-        return []
-    if not found.persistent:
-        if back_end != "daskserver":
-            report.error(
-                ConfigurationError(
-                    f"execution is remote and persistent is false; this needs a daskserver, and cluster "
-                    f"{cluster.name!r} gives {back_end or 'no job back end'}.",
-                    place=found.place_of("persistent") or cluster.place,
-                    remedy="Remove 'persistent: false', or select a cluster with a daskserver.",
-                )
-            )
-            return []
-        return ["pure-daskserver"]
-    if back_end is None:
-        remedy = "Write '- execution: process': steps then run in the program itself."
-        if "execution" in found.selection:
-            report.error(
-                ConfigurationError(
-                    f"execution is remote, but cluster {cluster.name!r} offers neither a jobserver nor a daskserver.",
-                    place=found.place_of("execution"),
-                    remedy=remedy,
-                )
-            )
-        else:
-            report.warn(
-                f"cluster {cluster.name!r} offers no job back end: steps run in the program itself.",
-                place=cluster.place,
-                remedy=remedy,
-            )
-        return []
-    return [back_end]
 
 
 def _launch(found: Configuration, service: str) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class _Found:
             ]
         else:
             parts += ["\nservices   none: ", self._without_services(), "\n"]
-        return "".join(parts)
+        return "".join(f"{line.rstrip()}\n" for line in "".join(parts).splitlines())
 
     def _clusters(self) -> list[tuple[object, ...]]:
         found: list[tuple[object, ...]] = []
