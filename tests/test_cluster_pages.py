@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from remote_http_launcher.testing.launch_world import launch_world
-from remote_http_launcher.testing.ssh_host import has_ssh, running_ssh_host
+from remote_http_launcher.testing.ssh_hosts import has_sshd, make_world, running_hosts
 
 from tools.doc_blocks import run_page
 from tools.workspace import ROOT
@@ -18,15 +17,18 @@ from tools.workspace import ROOT
 
 @pytest.fixture
 def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with launch_world(tmp_path, monkeypatch) as world:
+    world = make_world(tmp_path, Path(os.environ["HOME"]), monkeypatch.setenv)
+    try:
         yield world
+    finally:
+        world.end_all()
 
 
 @pytest.mark.slow
 def test_page_about_clusters_behind_ssh_does_what_it_says(launches, tmp_path: Path, monkeypatch):
-    if not has_ssh():
+    if not has_sshd():
         pytest.skip("no OpenSSH server here (Debian: openssh-server)")
-    with running_ssh_host(launches, tmp_path, monkeypatch) as host:
+    with running_hosts(launches, tmp_path, monkeypatch.setenv) as (host,):
         text = (ROOT / "docs/howto/ssh-cluster.md").read_text()
         assert text.count("<!-- not run") == 1
         for mine, ours in (
