@@ -75,7 +75,8 @@ def run_configuration(
 ) -> dict[str, Any]:
     """Do what `run` does, for a checked configuration. executor: instead of the one that fits the configuration.
 
-    quiet: the caller tells how it ended; only warnings, and a moving line on a terminal, are shown.
+    quiet: the caller tells how it ended; only warnings are shown, and on a terminal a moving line, which stays as
+    `ready` or `not ready`.
     """
     progress = Progress(
         config.key,

@@ -52,7 +52,7 @@ with open(status_file) as file:
 if "hang" in mode:
     time.sleep(100)
 if "slow" in mode:
-    time.sleep(1.0)
+    time.sleep(4.0 if "slower" in mode else 1.0)
 
 def stat_of(pid):
     with open("/proc/%d/stat" % pid) as file:
