@@ -95,6 +95,7 @@ class Progress(NoProgress):
             from .progress_lines import MovingLine
 
             self._line = MovingLine(self._stream, self._moving)
+            self._line.start()
 
     def detail(self, text: str) -> None:
         self._write(text, to_stream=self._level == "debug", to_log=False)

@@ -29,7 +29,7 @@ _SIZE = (80, 24)  # columns and rows of a terminal that does not know
 _CUTTING = (
     "XTERM_VERSION",
     "STY",
-)  # set by xterm and screen; the others wrap what is too long after a resize
+)  # set by xterm and by screen; other terminals wrap what has become too long
 
 _lock = threading.Lock()  # for all below, and held while a stream is written to
 _boards: dict[int, _Board] = {}  # by id of the stream, which lives as long as its board
@@ -44,7 +44,7 @@ def write_above(stream: TextIO, text: str) -> bool:
 
 
 class MovingLine:
-    """A line of a terminal, from now until `end`; safe for use by several threads.
+    """A line of a terminal, from `start` until `end`; safe for use by several threads.
 
     text: called several times a second, also by the threads of other lines, with the number of columns; returns what
     to show, or nothing. What is longer is cut.
@@ -53,13 +53,19 @@ class MovingLine:
     def __init__(self, stream: TextIO, text: Callable[[int], str]) -> None:
         self.text = text
         self.is_shown = False  # whether it ever was
+        self._stream = stream
+        self._board: _Board | None = None
+
+    def start(self) -> None:
+        """Have it drawn. A call of its own: whoever is interrupted in it has the line, and can end it."""
         with _lock:
-            found = _boards.get(id(stream))
-            self._board = found or _Board(stream)
+            self._board = _boards.get(id(self._stream))
+            if self._board is not None:
+                self._board.lines.append(self)
+                return
+            self._board = _boards[id(self._stream)] = _Board(self._stream)
             self._board.lines.append(self)
-            if found is None:
-                _boards[id(stream)] = self._board
-                self._board.start()
+            self._board.start()
 
     def end(self, last: str, *, if_shown: str = "") -> bool:
         """Take it away, in favour of `last`, else of `if_shown` if it was ever shown; return whether that was written.
@@ -69,18 +75,20 @@ class MovingLine:
         board = self._board
         with _lock:
             text = last or (if_shown if self.is_shown else "")
-            if _boards.get(id(board.stream)) is not board:  # of the parent of this process, or ended
-                return _put(board.stream, text)
+            if (
+                board is None or _boards.get(id(self._stream)) is not board
+            ):  # ended, or of the parent of this process
+                return _put(self._stream, text)
             if self in board.lines:
                 board.lines.remove(self)
-            is_taken = board.draw(text)
+            is_written = board.draw(text)
             is_last = not board.lines
             if is_last:
-                del _boards[id(board.stream)]
+                del _boards[id(self._stream)]
                 board.ended.set()
         if is_last:
             board.join()
-        return is_taken
+        return is_written
 
 
 class _Board:

@@ -126,7 +126,8 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_slow_launch_moves_on_a_terminal_and_ends_with_ready():
+def test_slow_launch_moves_on_a_terminal_and_ends_with_ready(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     now = [0.0]
     stream = _Terminal()
     progress = Progress("k", "minimal", stream=stream, clock=lambda: now[0])
