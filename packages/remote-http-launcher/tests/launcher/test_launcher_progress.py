@@ -181,7 +181,7 @@ class Launches:
             self.open[key].begin("launch")
 
     def wait(self, number: int) -> None:
-        self.clock.now_s += number / 2
+        self.clock.now_s += 0.5 + number / 2
 
     def phase(self, number: int) -> None:
         for progress in self._one(number).values():
@@ -231,6 +231,7 @@ class Launches:
         return self.terminal.screen.lines()[: len(self.expected)]
 
 
+START = [("begin", 2), ("begin", 1), ("wait", 4), ("resize", 4), ("look", 0)]
 OPERATIONS = ("begin", "begin", "wait", "phase", "warn", "resize", "look", "ready", "fail")
 
 
@@ -243,7 +244,7 @@ def test_in_whatever_order_each_launch_is_on_the_screen_once(cuts, name, operati
         patch.setenv(name, "1")
         launches = Launches(terminal)
         try:
-            for operation, number in operations:
+            for operation, number in [*START, *operations]:
                 getattr(launches, operation)(number)
             launches.look(0)
         finally:
