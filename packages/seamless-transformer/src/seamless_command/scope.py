@@ -243,10 +243,23 @@ def require_configuration(scope: Scope) -> Sequence[str]:
         raise ShellError(
             f"No seamless.yaml or seamless.profile.yaml found in '{os.getcwd()}' "
             "(set SEAMLESS_CACHE=/path/to/cache for quick-and-dirty persistent caching)",
-            hint="export SEAMLESS_CACHE=$HOME/seamless-cache",
+            hint=_hint_at_parents() or "export SEAMLESS_CACHE=$HOME/seamless-cache",
         )
     configuration.check_execution()
     return configuration.warnings
+
+
+def _hint_at_parents() -> str:
+    """Name the nearest project file above the current directory: files of other directories do not count here."""
+    directory = os.path.dirname(os.getcwd())
+    while True:
+        for name in PROJECT_FILES:
+            file = os.path.join(directory, name)
+            if os.path.isfile(file):
+                return f"{file} does not count here: cd {directory}"
+        if directory == os.path.dirname(directory):
+            return ""
+        directory = os.path.dirname(directory)
 
 
 def _project_files() -> list[str]:

@@ -121,6 +121,18 @@ def test_without_cache_or_project_file_nothing_runs(shell, runs):
     assert runs.n_runs == 0
 
 
+def test_without_configuration_the_nearest_project_file_above_is_named(shell, runs):
+    shell.write("seamless.yaml", "- project: p\n")
+    (shell.folder / "deep" / "deeper").mkdir(parents=True)
+    done = shell.run("seamless-run", "-c", runs.counted("echo x"), cache=False, cwd="deep/deeper")
+    assert done.returncode == 1
+    assert (
+        f"hint:  {shell.folder}/seamless.yaml does not count here: cd {shell.folder}\n".encode()
+        in done.stderr
+    )
+    assert runs.n_runs == 0
+
+
 def test_a_project_file_that_asks_for_a_cluster_is_not_ignored(shell, runs):
     shell.write("seamless.profile.yaml", "- cluster: alps\n")
     done = shell.run("seamless-run", "-c", runs.counted("echo x"), cache=False)
