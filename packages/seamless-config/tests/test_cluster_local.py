@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import sys
 import textwrap
 from pathlib import Path
 
@@ -184,7 +185,23 @@ def test_service_that_cannot_start_is_reported_with_cause_log_and_command(mine):
     assert "the flux capacitor is empty" in done.stderr
     assert "seamless-service-logs --service database --cluster mine --project p --tail 50" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(mine.states()) == ["database-mine-rw-p"]
+    assert mine.states()["database-mine-rw-p"]["status"] == "failed"
+
+
+def test_first_use_starts_the_services_side_by_side(mine):
+    """The database does not start before the hashserver is being started, and the other way round."""
+    for name, other in (("hashserver", "seamless-database"), ("seamless-database", "hashserver")):
+        script = mine.launches.programs / name
+        real = Path(sys.executable).parent / name
+        begun = mine.folder / "begun"
+        begun.mkdir(exist_ok=True)
+        script.write_text(
+            f"#!/bin/sh\ntouch {begun}/{name}\n"
+            f'for i in $(seq 2000); do [ -e {begun}/{other} ] && exec {real} "$@"; sleep 0.01; done\nexit 9\n'
+        )
+        script.chmod(stat.S_IRWXU)
+    assert mine.step()[:2] == ("42", "1")
+    assert [state["status"] for state in mine.states().values()] == ["running"] * 2
 
 
 @pytest.mark.invariant("I-265")
@@ -195,10 +212,9 @@ def test_interrupt_during_a_launch_leaves_nothing_running(mine, command):
         script.write_text("#!/bin/sh\nsleep 1000\n")
         script.chmod(stat.S_IRWXU)
     words = ["seamless-init"] if command == "init" else ["seamless-run", "-c", "echo x"]
-    n_starts = 2 if command == "init" else 1
     process = mine.start(*words)
     mine.launches.wait_until(
-        lambda: [state.get("status") for state in mine.states().values()] == ["starting"] * n_starts
+        lambda: [state.get("status") for state in mine.states().values()] == ["starting"] * 2
     )
     pids = [state["pid"] for state in mine.states().values()]
     process.send_signal(signal.SIGINT)
@@ -206,7 +222,7 @@ def test_interrupt_during_a_launch_leaves_nothing_running(mine, command):
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert [members for pid in pids if (members := group_members(pid))] == []
-    assert [state["status"] for state in mine.states().values()] == ["failed"] * n_starts
+    assert [state["status"] for state in mine.states().values()] == ["failed"] * 2
 
 
 def test_collected_clients_are_used_by_another_process_without_a_configuration(mine, tmp_path: Path):

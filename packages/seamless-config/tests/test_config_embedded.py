@@ -223,3 +223,20 @@ def test_init_with_the_clients_of_the_environment_does_not_warn(tmp_path):
 def test_configuration_after_close_is_refused(tmp_path):
     done = run("import seamless, seamless.config; seamless.close(); seamless.config.init()", tmp_path)
     assert "Seamless has been closed; cannot perform further operations for configuration." in done.stderr
+
+
+def test_init_hints_at_a_project_file_of_the_parent_that_does_not_count(tmp_path):
+    (tmp_path / "seamless.yaml").write_text("- project: p\n")
+    child = tmp_path / "child"
+    child.mkdir()
+    done = run("import seamless.config; seamless.config.init()", child)
+    assert done.returncode == 0
+    assert (
+        f"UserWarning: {tmp_path}/seamless.yaml is not read: {child} has no project files. Write"
+        in done.stderr
+    )
+    (child / "seamless.yaml").write_text("- project: q\n")
+    done = run("import seamless.config; seamless.config.init()", child)
+    assert f"UserWarning: {tmp_path}/seamless.yaml is not read: nothing here inherits it. Add" in done.stderr
+    (child / "seamless.yaml").write_text("- inherit_from_parent\n")
+    assert "is not read" not in run("import seamless.config; seamless.config.init()", child).stderr

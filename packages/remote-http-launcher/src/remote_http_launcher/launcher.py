@@ -44,7 +44,7 @@ from .state_files import read_state, remove_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from .executors import Executor
@@ -72,11 +72,12 @@ def run_configuration(
     connection_dir: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     quiet: bool = False,
+    on_start: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Do what `run` does, for a checked configuration. executor: instead of the one that fits the configuration.
 
     quiet: the caller tells how it ended; only warnings are shown, and on a terminal a moving line, which stays as
-    `ready` or `not ready`.
+    `ready` or `not ready`. on_start: called once when the service does not run and is about to be started.
     """
     progress = Progress(
         config.key,
@@ -88,7 +89,7 @@ def run_configuration(
     is_ready = False
     try:
         directory = client_directory() if connection_dir is None else os.path.abspath(connection_dir)
-        found = _Launch(config, directory, progress, executor).run()
+        found = _Launch(config, directory, progress, executor, on_start).run()
         is_ready = True
         return found
     except LauncherError as exc:
@@ -158,12 +159,18 @@ class _Launch:
     """One call of `run`."""
 
     def __init__(
-        self, config: Configuration, directory: str, progress: NoProgress, executor: Executor | None
+        self,
+        config: Configuration,
+        directory: str,
+        progress: NoProgress,
+        executor: Executor | None,
+        on_start: Callable[[], None] | None,
     ) -> None:
         self.config = config
         self.path = os.path.join(directory, config.key + ".json")
         self.progress = progress
         self._executor = executor
+        self._on_start = on_start
         self._facts: Facts | None = None
         self.n_starts = 0
 
@@ -322,6 +329,8 @@ class _Launch:
 
     def _start(self, target: Target, facts: Facts, replace: str | None) -> tuple[dict[str, Any], str | None]:
         config = self.config
+        if self._on_start is not None:
+            self._on_start()
         setup: dict[str, Any] = {}
         if config.conda is not None:
             self.progress.begin("conda_setup")

@@ -64,7 +64,10 @@ def plan_of(configuration: Configuration) -> ActivationPlan:
     plan = plan_storage(configuration)
     said = check_execution(configuration)
     return ActivationPlan(
-        configuration, services=plan.services, embedded=plan.embedded, warnings=(*said, *plan.warnings)
+        configuration,
+        services=plan.services,
+        embedded=plan.embedded,
+        warnings=(*said, *plan.warnings, *configuration.hints),
     )
 
 

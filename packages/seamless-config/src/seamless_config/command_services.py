@@ -63,5 +63,5 @@ class _Project(ProjectConfiguration):
             self._services = ClusterServices()
         return self._services
 
-    def check_execution(self) -> None:
-        self.warnings = (*check_execution(self._configuration), *self.warnings)
+    def check_execution(self) -> Sequence[str]:
+        return check_execution(self._configuration)

@@ -15,6 +15,7 @@ from seamless_remote.launched import PreparedLaunch, set_launcher, set_selection
 from . import select
 from .launch_dictionaries import launch_dictionary
 from .selection import MANUAL
+from .starting import OtherStarts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,16 +81,24 @@ def prepare_service(
 
 
 def launch_service(prepared: PreparedLaunch) -> dict[str, Any]:
-    """Have the service run; return how to reach it, for seamless_remote.launched. Raises ServiceLaunchFailed."""
+    """Have the service run; return how to reach it, for seamless_remote.launched. Raises ServiceLaunchFailed.
+
+    When it must be started, the other services in use are started beside it: a new step needs all of them.
+    """
     from remote_http_launcher.configuration import Configuration as LaunchConfiguration
     from remote_http_launcher.errors import LauncherError
     from remote_http_launcher.launcher import run_configuration
 
+    others = OtherStarts()
     try:
         config = LaunchConfiguration.from_mapping(prepared.parameters)
-        state = run_configuration(config, quiet=True)
+        state = run_configuration(config, quiet=True, on_start=others.start)
     except LauncherError as exc:
+        others.interrupt()
         raise _failed(prepared, exc) from exc
+    except KeyboardInterrupt:
+        others.interrupt()
+        raise
     found: dict[str, Any] = {"hostname": state["hostname"], "port": state["port"]}
     if state.get("token_file"):
         found["token_file"] = state["token_file"]

@@ -59,19 +59,19 @@ def read_project_files(workdir: str, problems: list[ConfigurationError] | None =
         if parent == directory:
             break
         if not any(inherits(node) for _, node in found):
-            hint = _hint(parent) if found else ""
+            hint = _hint(directory, parent, is_empty=not found)
             break
         directory = parent
     return ProjectFiles([item for level in reversed(levels) for item in level], hint)
 
 
-def _hint(parent: str) -> str:
-    """Say that the parent directory holds a project file which is not read."""
+def _hint(directory: str, parent: str, *, is_empty: bool) -> str:
+    """Say that the parent directory holds a project file which is not read. is_empty: the directory has none."""
     for name in PROJECT_FILES:
         file = os.path.join(parent, name)
         if os.path.isfile(file):
-            return (
-                f"{file} is not read: nothing here inherits it. Add '- inherit_from_parent' to {PROJECT_FILES[0]} to "
-                "do so."
-            )
+            what = f"{directory} has no project files" if is_empty else "nothing here inherits it"
+            verb = "Write" if is_empty else "Add"
+            where = f"{'a ' if is_empty else ''}{PROJECT_FILES[0]}{' here' if is_empty else ''}"
+            return f"{file} is not read: {what}. {verb} '- inherit_from_parent' to {where} to do so."
     return ""

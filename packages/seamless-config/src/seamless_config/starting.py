@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from seamless_remote.client import Client
 
-__all__ = ("start_services",)
+__all__ = ("OtherStarts", "start_services")
 
 
 def start_services(clients: Sequence[Client]) -> list[BaseException | None]:
@@ -37,6 +37,36 @@ def start_services(clients: Sequence[Client]) -> list[BaseException | None]:
     for start in starts:
         start.thread.join()
     return [start.failure for start in starts]
+
+
+class OtherStarts:
+    """Starts of the other services in use, beside one that is being started; nobody waits for them."""
+
+    def __init__(self) -> None:
+        self._starts: list[_Start] = []
+
+    def start(self) -> None:
+        """Begin them, unless they run or are being started. What goes wrong is told to whoever uses the service."""
+        from seamless_remote.launched import is_launched
+
+        from .service_activation import active_services
+
+        for number, client in enumerate(active_services()):
+            prepared = getattr(client, "prepared", None)
+            if prepared is not None and not is_launched(prepared):
+                start = _Start(client, number)
+                self._starts.append(start)
+                start.thread.start()
+
+    def interrupt(self) -> None:
+        """End those that are under way, and wait until they have ended."""
+        from remote_http_launcher.executors import interrupt_thread
+
+        for start in self._starts:
+            if start.thread.ident is not None and not start.ended.is_set():
+                interrupt_thread(start.thread.ident)
+        for start in self._starts:
+            start.ended.wait()
 
 
 class _Start:

@@ -35,6 +35,7 @@ __all__ = (
     "PreparedLaunch",
     "current_selection",
     "forget_launches",
+    "is_launched",
     "launch",
     "prepare_launch",
     "set_launcher",
@@ -133,6 +134,12 @@ def forget_launches() -> None:
     """Launch anew what is used from now on."""
     with _lock:
         _launches.clear()
+
+
+def is_launched(prepared: PreparedLaunch) -> bool:
+    """Whether this process has launched the service, or is about to."""
+    with _lock:
+        return prepared in _launches or prepared in _under_way
 
 
 def prepare_launch(kind: str, readonly: bool, scope: Scope) -> PreparedLaunch:

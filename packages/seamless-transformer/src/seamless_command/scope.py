@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from seamless.active import ActiveSet
     from seamless.ports import BufferStore
 
+    from .messages import Messages
+
 __all__ = (
     "PROJECT_FILES",
     "ProjectConfiguration",
@@ -59,15 +61,15 @@ class ProjectConfiguration:
     """What the project files say, as a command uses it; seamless-config fills this port."""
 
     warnings: Sequence[str] = ()
-    """What the user should know, though it goes on."""
+    """What the user should know, though it goes on: of where results are kept, and of files that do not count."""
 
     @property
     def services(self) -> Services | None:
         """The services that keep buffers and results; None: nothing outlives the command."""
         raise NotImplementedError
 
-    def check_execution(self) -> None:
-        """Raise an error unless steps can run where the files say."""
+    def check_execution(self) -> Sequence[str]:
+        """Return remarks on where steps run. Raises an error unless they can run where the files say."""
         raise NotImplementedError
 
 
@@ -229,24 +231,39 @@ def scope_of(options: argparse.Namespace) -> Scope:
     return Scope(project, subproject, stage, substage)
 
 
-def require_configuration(scope: Scope) -> Sequence[str]:
-    """Return what the user should know; raise unless files or environment say where steps run and results are kept.
+def require_configuration(scope: Scope, messages: Messages) -> None:
+    """Tell the user what the configuration means; raise unless it says where steps run and results are kept.
 
     Raises ShellError when nothing says it, and what seamless-config raises for what the files say.
     """
     if (
         scope.directory is not None or "SEAMLESS_REMOTE_CLIENTS" in os.environ
     ):  # it may name no service: memory
-        return ()
+        return
     configuration = scope.configuration
     if configuration is None:
         raise ShellError(
             f"No seamless.yaml or seamless.profile.yaml found in '{os.getcwd()}' "
             "(set SEAMLESS_CACHE=/path/to/cache for quick-and-dirty persistent caching)",
-            hint="export SEAMLESS_CACHE=$HOME/seamless-cache",
+            hint=_hint_at_parents() or "export SEAMLESS_CACHE=$HOME/seamless-cache",
         )
-    configuration.check_execution()
-    return configuration.warnings
+    for remark in configuration.check_execution():
+        messages.say(1, remark)
+    for warning in configuration.warnings:
+        messages.say(0, f"warning: {warning}")
+
+
+def _hint_at_parents() -> str:
+    """Name the nearest project file above the current directory: files of other directories do not count here."""
+    directory = os.path.dirname(os.getcwd())
+    while True:
+        for name in PROJECT_FILES:
+            file = os.path.join(directory, name)
+            if os.path.isfile(file):
+                return f"{file} does not count here: cd {directory}"
+        if directory == os.path.dirname(directory):
+            return ""
+        directory = os.path.dirname(directory)
 
 
 def _project_files() -> list[str]:

@@ -62,7 +62,7 @@ def _main(options: argparse.Namespace, messages: Messages) -> int:
 
     messages.verbosity = 2 if options.debug else int(options.verbose)
     scope = scope_of(options)
-    require_configuration(scope)
+    require_configuration(scope, messages)
     checksum = transformation_of_word(options.transformation).checksum
     messages.say(1, f"transformation {checksum}, in {scope.directory or 'memory'}")
     verdict = "not-running" if scope.directory is None else cancel_step(scope.directory, checksum.bytes())

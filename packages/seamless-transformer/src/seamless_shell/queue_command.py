@@ -95,7 +95,7 @@ def _queue(options: argparse.Namespace, messages: Messages) -> int:
 
     messages.verbosity = -1 if options.quiet else 0
     scope = scope_of(options)
-    require_configuration(scope)
+    require_configuration(scope, messages)
     if not scope.has_cluster:
         raise ShellError(
             "seamless-queue requires a cluster", hint="export SEAMLESS_CACHE=/path/to/cache, for one"

@@ -49,7 +49,7 @@ def _main(argv: Sequence[str] | None, messages: Messages) -> int:
     messages.verbosity = options.verbosity
     use_services()
     scope = scope_of(options)
-    require_configuration(scope)
+    require_configuration(scope, messages)
     step = _prepare(options, messages)
     if options.queue and not step.targets:
         raise ShellError(

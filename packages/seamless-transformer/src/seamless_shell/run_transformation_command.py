@@ -97,7 +97,7 @@ def _main(options: argparse.Namespace, messages: Messages) -> int:
     messages.verbosity = 2 if options.debug else int(options.verbose)
     use_services()
     scope = scope_of(options)
-    require_configuration(scope)
+    require_configuration(scope, messages)
     given = transformation_of_word(options.transformation)
     if options.dunder is not None:
         given.beside.update(read_dunder(options.dunder))

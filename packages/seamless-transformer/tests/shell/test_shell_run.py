@@ -121,6 +121,28 @@ def test_without_cache_or_project_file_nothing_runs(shell, runs):
     assert runs.n_runs == 0
 
 
+def test_a_project_file_without_a_cluster_warns_that_nothing_is_kept(shell):
+    shell.write("seamless.yaml", "- project: p\n")
+    done = shell.run("seamless-run", "-c", "echo x", cache=False)
+    assert (done.returncode, done.stdout) == (0, b"x\n")
+    assert b"seamless-run: warning: No cluster defined; running without persistence." in done.stderr
+    assert shell.run("seamless-run", "-q", "-c", "echo x", cache=False).stderr == b""
+    shell.write("seamless.yaml", "- persistent: false\n")
+    assert shell.run("seamless-run", "-c", "echo x", cache=False).stderr == b""
+
+
+def test_without_configuration_the_nearest_project_file_above_is_named(shell, runs):
+    shell.write("seamless.yaml", "- project: p\n")
+    (shell.folder / "deep" / "deeper").mkdir(parents=True)
+    done = shell.run("seamless-run", "-c", runs.counted("echo x"), cache=False, cwd="deep/deeper")
+    assert done.returncode == 1
+    assert (
+        f"hint:  {shell.folder}/seamless.yaml does not count here: cd {shell.folder}\n".encode()
+        in done.stderr
+    )
+    assert runs.n_runs == 0
+
+
 def test_a_project_file_that_asks_for_a_cluster_is_not_ignored(shell, runs):
     shell.write("seamless.profile.yaml", "- cluster: alps\n")
     done = shell.run("seamless-run", "-c", runs.counted("echo x"), cache=False)

@@ -21,6 +21,7 @@ __all__ = (
     "Options",
     "parse",
     "run",
+    "silence_stdout",
     "to_integer",
     "to_seconds",
     "version",
@@ -123,7 +124,7 @@ def run(
         speaker = "rhl" if isinstance(exc, (KeyInvalid, PathRefused)) else name
         write_error(f"{speaker}: {exc.message}" + (f"\nhint:  {exc.hint}" if exc.hint else ""))
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as exc:
@@ -131,13 +132,13 @@ def run(
     return 1
 
 
-def version() -> str:
-    """Return the version of the distribution; the look-up costs 20 ms."""
+def version(distribution: str = DISTRIBUTION) -> str:
+    """Return the version of a distribution; the look-up costs 20 ms."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed_version
 
     try:
-        return installed_version(DISTRIBUTION)
+        return installed_version(distribution)
     except PackageNotFoundError:
         return "(not installed)"
 
@@ -169,7 +170,7 @@ def write_error(text: str) -> None:
     print(text.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
 
 
-def _silence_stdout() -> None:
+def silence_stdout() -> None:
     """Whoever read has gone; what is left in the buffer must not complain at exit."""
     try:
         devnull = os.open(os.devnull, os.O_WRONLY)

@@ -5,11 +5,10 @@ Standard output has the answer and nothing else; an error is `error: ...` on sta
 
 from __future__ import annotations
 
-import os
 import sys
 
 from remote_http_launcher.errors import LauncherError, UsageError
-from remote_http_launcher.helpers.frame import write, write_error
+from remote_http_launcher.helpers.frame import silence_stdout, version, write, write_error
 from remote_http_launcher.small_json import dumps
 
 TYPE_CHECKING = False  # importing typing costs a command 6 ms
@@ -35,7 +34,7 @@ def run(
             write(help_text)
             code = 0
         elif "--version" in given:
-            write(f"{name} {_version()}\n")
+            write(f"{name} {version(DISTRIBUTION)}\n")
             code = 0
         else:
             code = body(given)
@@ -47,7 +46,7 @@ def run(
     except LauncherError as exc:
         return print_failure(exc)
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -91,26 +90,7 @@ def print_json(value: Mapping[str, Any]) -> None:
     write(dumps(dict(value), sort_keys=True) + "\n")
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
 def _is_of_configuration(exc: Exception) -> bool:
     from seamless_config.errors import ConfigurationError
 
     return isinstance(exc, ConfigurationError)
-
-
-def _silence_stdout() -> None:
-    """Whoever read has gone; what is left in the buffer must not complain at exit."""
-    try:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        os.close(devnull)
-    except (OSError, ValueError):
-        pass  # a stream in memory
