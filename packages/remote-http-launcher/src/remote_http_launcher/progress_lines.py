@@ -1,11 +1,12 @@
 r"""Lines that move at the bottom of a terminal: one for each launch, however many a process has under way.
 
 What stays (messages, and how a launch ended) is written above them. All lines of a stream are drawn by one thread,
-which lives as long as there is a line. On the terminal the cursor rests at the end of the last line; to draw anew it
-goes up by the rows that the lines take now: a line that was drawn when the terminal was wider takes several, except
-where the terminal cuts such lines instead (`_CUTTING`).
+which lives as long as there is a line.
 
-Used on the stream: `\r`, `\n`, `ESC [ n A` (up) and `ESC [ K` (clear to the end of the row).
+The cursor rests on an empty row above the lines. So what others write to the terminal goes there, and is never drawn
+over; and however the terminal is resized, the cursor knows where the lines begin, and all below is drawn anew.
+
+Used on the stream: `\r`, `\n`, `ESC [ n A` (up), `ESC [ K` and `ESC [ J` (clear to the end of the row, of the screen).
 
 Invariants: whatever the order of calls, a line that has ended is nowhere on the screen, but for its last words; a
 stream that breaks raises nothing; no fork happens while a stream is written to, and a child begins with no lines.
@@ -26,10 +27,6 @@ __all__ = ("MovingLine", "write_above")
 REDRAW_S = 0.2
 FORK_WAIT_S = 1.0  # a fork waits so long for a terminal that does not take what is written (Ctrl-S)
 _SIZE = (80, 24)  # columns and rows of a terminal that does not know
-_CUTTING = (
-    "XTERM_VERSION",
-    "STY",
-)  # set by xterm and by screen; other terminals wrap what has become too long
 
 _lock = threading.Lock()  # for all below, and held while a stream is written to
 _boards: dict[int, _Board] = {}  # by id of the stream, which lives as long as its board
@@ -98,7 +95,7 @@ class _Board:
         self.stream = stream
         self.lines: list[MovingLine] = []
         self.ended = threading.Event()
-        self._drawn: list[str] = []  # as they stand on the terminal
+        self._is_drawn = False
         self._is_broken = False
         self._thread: threading.Thread | None = None
 
@@ -120,17 +117,14 @@ class _Board:
             return False
         columns, rows = _size(self.stream)
         texts = [text[: columns - 1] for text in self._texts(columns - 1)]  # the last column makes some wrap
-        if len(texts) >= max(rows, 2):  # what has left the screen cannot be drawn anew
-            n_most = max(rows - 2, 0)
-            texts[n_most:] = [f"  and {len(texts) - n_most} more"[: columns - 1]]
-        n_rows = _rows(self._drawn, columns)
-        out = ""
-        if n_rows and (above or n_rows > len(texts)):
-            out = "\r\x1b[K" + "\x1b[1A\x1b[K" * (n_rows - 1)
-        elif n_rows > 1:
-            out = f"\x1b[{n_rows - 1}A"
-        out += above + "\n".join(f"\r{text}\x1b[K" for text in texts)
-        self._drawn = texts
+        n_max = rows - 1
+        if len(texts) > n_max:  # what has left the screen cannot be drawn anew
+            n_shown = max(n_max - 1, 0)
+            texts[n_shown:] = [f"  and {len(texts) - n_shown} more"[: columns - 1]][:n_max]
+        out = ("\x1b[J\r\x1b[K" if self._is_drawn else "") + above
+        if texts:
+            out += "".join(f"\n\r{text}" for text in texts) + f"\x1b[{len(texts)}A\r"
+        self._is_drawn = bool(texts)
         self._is_broken = not _put(self.stream, out)
         return not self._is_broken
 
@@ -148,13 +142,6 @@ class _Board:
             with _lock:
                 if self.ended.is_set() or not self.draw():
                     return
-
-
-def _rows(texts: list[str], columns: int) -> int:
-    """Return how many rows of the terminal the lines take."""
-    if "TMUX" not in os.environ and any(name in os.environ for name in _CUTTING):
-        return len(texts)
-    return sum(max(1, -(-len(text) // columns)) for text in texts)
 
 
 def _size(stream: TextIO) -> tuple[int, int]:

@@ -80,6 +80,10 @@ class Screen:
         elif command == "K":
             self.cells[self.row] = self.cells[self.row][: self.column]
             self.goes_on[self.row] = False
+        elif command == "J":
+            self.cells[self.row] = self.cells[self.row][: self.column]
+            del self.cells[self.row + 1 :]
+            self.goes_on[self.row :] = [False]
         else:
             assert command is None, f"not understood: {part!r}"
             if self.column == self.columns:
@@ -142,8 +146,6 @@ class Clock:
 @pytest.fixture(autouse=True)
 def _capable_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
-    for name in ("XTERM_VERSION", "STY", "TMUX"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -194,6 +196,12 @@ class Launches:
             self.expected.append(f"  {key}: warning: {self.n_warnings}")
             progress.warn(str(self.n_warnings))
 
+    def other(self, number: int) -> None:
+        """The program itself writes."""
+        self.expected.append(f"other {number}")
+        self.terminal.write(f"other {number}\n")
+        self.look(0)
+
     def resize(self, number: int) -> None:
         self.terminal.resize(64 + 8 * number)
         self.look(0)
@@ -232,16 +240,15 @@ class Launches:
 
 
 START = [("begin", 2), ("begin", 1), ("wait", 4), ("resize", 4), ("look", 0)]
-OPERATIONS = ("begin", "begin", "wait", "phase", "warn", "resize", "look", "ready", "fail")
+OPERATIONS = ("begin", "begin", "wait", "phase", "warn", "other", "resize", "look", "ready", "fail")
 
 
 @pytest.mark.invariant("I-270")
-@pytest.mark.parametrize(("cuts", "name"), [(False, "VTE_VERSION"), (True, "XTERM_VERSION"), (True, "STY")])
+@pytest.mark.parametrize("cuts", [False, True])
 @given(operations=st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 5)), max_size=40))
-def test_in_whatever_order_each_launch_is_on_the_screen_once(cuts, name, operations):
+def test_in_whatever_order_each_launch_is_on_the_screen_once(cuts, operations):
     with pytest.MonkeyPatch.context() as patch, Terminal(cuts=cuts) as terminal:
         patch.setattr(progress_lines, "REDRAW_S", 1000.0)
-        patch.setenv(name, "1")
         launches = Launches(terminal)
         try:
             for operation, number in [*START, *operations]:
@@ -301,9 +308,29 @@ def test_launches_that_find_no_row_are_counted(by_hand):
             lines = terminal.screen.lines()
             assert [line[:4] for line in lines[:3]] == ["  k0", "  k1", "  k2"]
             assert lines[3:] == ["  and 3 more"]
+            assert len(terminal.screen.cells) == terminal.screen.rows
         for progress in launches:
             progress.close(is_ready=True)
         assert terminal.screen.lines() == [f"  k{n}: ready (2.0s)" for n in range(6)]
+
+
+def test_what_others_write_between_the_lines_is_never_drawn_over(terminal, by_hand):
+    clock = Clock()
+    launches = [Progress(key, "minimal", stream=terminal, clock=clock) for key in KEYS]
+    for progress in launches:
+        progress.begin("launch")
+    clock.now_s = 2.0
+    write_above(terminal, "")
+    expected = []
+    for number, progress in enumerate(launches):
+        terminal.write(f"output {number}\n")
+        write_above(terminal, "")
+        progress.warn("careful")
+        terminal.write(f"more {number}\n")
+        progress.close(is_ready=True)
+        expected += [f"output {number}", f"  {KEYS[number]}: warning: careful", f"more {number}"]
+        expected += [f"  {KEYS[number]}: ready (2.0s)"]
+    assert terminal.screen.lines() == expected
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5, 20])
@@ -316,7 +343,7 @@ def test_line_never_takes_a_second_row_of_a_narrow_terminal(by_hand, columns):
         for _ in range(9):
             clock.now_s += 1.0
             write_above(terminal, "")
-            assert len(terminal.screen.cells) == (4 if clock() >= QUIET_S else 1)
+            assert len(terminal.screen.cells) == (5 if clock() >= QUIET_S else 1)
         for progress in launches:
             progress.close(is_ready=False)
         expected = [f"  {key}: not ready (9.0s)" for key in KEYS]
