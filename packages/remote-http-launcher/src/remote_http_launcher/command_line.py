@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from .configuration_file import read_configuration
+    from .dry_run import dry_run_configuration
     from .errors import LauncherError
-    from .launcher import dry_run_configuration, run_configuration
+    from .launcher import run_configuration
 
     overrides = {
         name: value

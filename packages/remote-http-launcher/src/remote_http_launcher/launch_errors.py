@@ -63,6 +63,17 @@ class FilesUnusable(LauncherError):
 
     layer = "file system"
 
+    @classmethod
+    def of(cls, key: str, exc: OSError) -> FilesUnusable:
+        """Return the error for a launch of `key` that came upon `exc`."""
+        from .directories import BASE_VARIABLE, base_directory
+
+        return cls(
+            f"{key!r} cannot be launched from here: {exc.strerror or exc}: {exc.filename or 'unknown file'}",
+            hint=f"ls -ld {exc.filename or base_directory()}; {BASE_VARIABLE} names another directory",
+            key=key,
+        )
+
 
 class LaunchRefused(LauncherError):
     """The helper on the target does not start this: the program is not one it knows, or a path is not allowed.

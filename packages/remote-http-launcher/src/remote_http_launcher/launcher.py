@@ -16,31 +16,21 @@ import time
 from .configuration import Configuration
 from .connecting import PROBE_TIMEOUT_S, connect, handshake_port
 from .directories import (
-    BASE_VARIABLE,
-    DEFAULT_BASE,
-    base_directory,
     client_directory,
-    log_path,
-    make_private_directory,
-    server_directory,
-    server_state_path,
 )
 from .errors import LauncherError, StateMalformed, StateMissing, UsageError
 from .handshake import probe
 from .handshake_url import handshake_url
-from .key_lock import KeyLock
 from .launch_errors import (
-    ConfigurationError,
     FilesUnusable,
     ServiceElsewhere,
     StartFailed,
     StartInterrupted,
     StartTimedOut,
 )
-from .processes import liveness
 from .progress import NoProgress, Progress
 from .reuse import check_reuse, same_process
-from .state_files import read_state, remove_state, write_state
+from .state_files import read_state, remove_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +40,7 @@ if TYPE_CHECKING:
     from .executors import Executor
     from .target import Facts, Target
 
-__all__ = ("dry_run_configuration", "run", "run_configuration")
+__all__ = ("run", "run_configuration")
 
 REUSE_TRIES, REFUSED_TRIES, REUSE_PAUSE_S = 15, 3, 1.0  # a busy server is not a dead one
 CONDA_NOT_INITIALISED = "CondaError: Run 'conda init' before 'conda activate'"
@@ -96,63 +86,11 @@ def run_configuration(
         progress.error(exc.message)
         raise
     except OSError as exc:
-        error = _unusable(config, exc)
+        error = FilesUnusable.of(config.key, exc)
         progress.error(error.message)
         raise error from exc
     finally:
         progress.close(is_ready=is_ready)
-
-
-def dry_run_configuration(checked: Configuration) -> str:
-    """Return the command that would run here; leave a state that says `dry_run` and an empty log, unless it runs.
-
-    Raises ConfigurationError for a target that is another machine, FilesUnusable.
-    """
-    try:
-        return _dry_run(checked)
-    except OSError as exc:
-        raise _unusable(checked, exc) from exc
-
-
-def _dry_run(checked: Configuration) -> str:
-    if not checked.is_local:
-        raise ConfigurationError(
-            "A dry run is for this machine only; the configuration has a hostname.",
-            hint="leave hostname out",
-            field="hostname",
-        )
-    has_own_directory = bool(os.environ.get(BASE_VARIABLE))
-    path = server_state_path(checked.key)
-    command = checked.command(path if has_own_directory else f"{DEFAULT_BASE}/server/{checked.key}.json")
-    make_private_directory(server_directory())
-    with KeyLock(checked.key):
-        try:
-            found = read_state(path)
-        except (StateMissing, StateMalformed):
-            found = {}
-        if found.get("status") in ("running", "starting") and liveness(found, path) != "dead":
-            return command  # a service runs: its state and its log are not for a rehearsal
-        os.close(os.open(log_path(checked.key), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
-        state = {
-            "workdir": checked.workdir,
-            "log": log_path(checked.key),
-            "command": command,
-            "network_interface": checked.network_interface,
-            "parameters": checked.file_parameters,
-            "dry_run": True,
-        }
-        if checked.meta is not None:
-            state["meta"] = checked.meta
-        write_state(path, state)
-    return command
-
-
-def _unusable(config: Configuration, exc: OSError) -> FilesUnusable:
-    return FilesUnusable(
-        f"{config.key!r} cannot be launched from here: {exc.strerror or exc}: {exc.filename or 'unknown file'}",
-        hint=f"ls -ld {exc.filename or base_directory()}; {BASE_VARIABLE} names another directory",
-        key=config.key,
-    )
 
 
 class _Launch:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from remote_http_launcher import run
 from remote_http_launcher.command_line import main
+from remote_http_launcher.dry_run import dry_run_configuration
 from remote_http_launcher.executors import LocalExecutor
 from remote_http_launcher.launch_errors import (
     LaunchRefused,
@@ -27,7 +28,7 @@ from remote_http_launcher.launch_errors import (
     StartTimedOut,
     StrangerOnPort,
 )
-from remote_http_launcher.launcher import dry_run_configuration, run_configuration
+from remote_http_launcher.launcher import run_configuration
 from remote_http_launcher.processes import identity_of
 
 HASHSERVER = {

@@ -11,6 +11,7 @@ from remote_http_launcher import run
 from remote_http_launcher.command_line import main
 from remote_http_launcher.conda import activation, is_listed
 from remote_http_launcher.configuration_file import MAX_BYTES, read_configuration
+from remote_http_launcher.dry_run import dry_run_configuration
 from remote_http_launcher.launch_errors import (
     ConfigurationError,
     FilesUnusable,
@@ -18,7 +19,6 @@ from remote_http_launcher.launch_errors import (
     ServiceNotReachable,
     TemplateError,
 )
-from remote_http_launcher.launcher import dry_run_configuration
 from remote_http_launcher.progress import Progress
 from remote_http_launcher.ssh_errors import SshFailed
 from remote_http_launcher.templates import evaluate
