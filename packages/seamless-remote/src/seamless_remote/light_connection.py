@@ -50,7 +50,10 @@ class Connection:
             host: bytes | str = endpoint.host
             if endpoint.host.isascii():
                 host = endpoint.host.encode("ascii")  # text would cost a command 3 ms for IDNA
-            self._socket = socket.create_connection((host, endpoint.port), timeouts.connect_s)
+            self._socket = socket.create_connection(
+                (host, endpoint.port),  # type: ignore[arg-type]  # typeshed knows text only
+                timeouts.connect_s,
+            )
         except ConnectionRefusedError as exc:
             raise ExchangeFailed("refused", "connection refused") from exc
         except TimeoutError as exc:
