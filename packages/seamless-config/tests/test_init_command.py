@@ -37,6 +37,19 @@ def test_init_starts_both_services_and_says_where_they_are(mine):
     assert mine.states() == states
 
 
+def test_project_of_the_command_line_wins_over_the_files(mine):
+    done = mine.run("seamless-init", "--project", "q:part/one", "--stage", "s", "--check", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["project"], found["subproject"], found["stage"]) == ("q", "part/one", "s")
+    assert [service["key"] for service in found["services"]] == [
+        "hashserver-mine-rw-q--part--one--STAGE-s",
+        "database-mine-rw-q--part--one--STAGE-s",
+    ]
+    done = mine.run("seamless-init", "--project", "a--b", "--check")
+    assert (done.returncode, "must not contain '--'" in done.stderr) == (1, True)
+
+
 def test_check_starts_nothing_and_says_what_is_not_up(mine):
     done = mine.run("seamless-init", "--check")
     assert done.returncode == 1

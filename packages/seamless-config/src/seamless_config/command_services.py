@@ -31,8 +31,7 @@ def read_project(
     """
     found = read_configuration(os.getcwd(), stage=stage, substage=substage)
     if project is not None:
-        selection = found.selection.with_("project", project, OPTION).with_("subproject", subproject, OPTION)
-        found = found.with_selection(selection)
+        found = found.with_project(project, subproject, OPTION)
     return _Project(found)
 
 

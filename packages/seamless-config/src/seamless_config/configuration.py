@@ -66,6 +66,11 @@ class Configuration:
             cache_directory=self.cache_directory,
         )
 
+    def with_project(self, project: str, subproject: str | None, origin: str) -> Configuration:
+        """Return the configuration with another project; the subproject goes with it. origin: who says so."""
+        selection = self.selection.with_("project", project, origin).with_("subproject", subproject, origin)
+        return self.with_selection(selection)
+
     def cluster(self, name: str | None = None) -> Cluster:
         """Return a cluster; None: the selected one. Raises ClusterUnknown, and ConfigurationError without any."""
         is_selected = not name

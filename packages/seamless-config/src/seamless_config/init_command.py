@@ -48,7 +48,12 @@ def _init(options: argparse.Namespace, messages: Messages) -> int:
                 remedy="Write --stage STAGE:SUBSTAGE.",
             )
         stage, substage = checked_name("stage", name), checked_name("substage", part)
-        plan = plan_of(read_configuration(os.getcwd(), stage=stage, substage=substage))
+        configuration = read_configuration(os.getcwd(), stage=stage, substage=substage)
+        name, _, part = options.project.partition(":")
+        project, subproject = checked_name("project", name), checked_name("subproject", part)
+        if project is not None:
+            configuration = configuration.with_project(project, subproject, "--project")
+        plan = plan_of(configuration)
         for text in plan.warnings:
             messages.say(0, f"warning: {text}")
         services = _services(plan, options, messages)
@@ -150,6 +155,12 @@ def _parser() -> argparse.ArgumentParser:
             (130, "interrupted; what was only starting was stopped"),
         ),
         distribution="seamless-config",
+    )
+    parser.add_argument(
+        "--project",
+        metavar="PROJECT[:SUBPROJECT]",
+        default="",
+        help="the project (and subproject), instead of what the files say",
     )
     parser.add_argument(
         "--stage", metavar="STAGE[:SUBSTAGE]", default="", help="the stage (and substage), else none"
