@@ -48,7 +48,7 @@ def read_cluster_files(problems: list[ConfigurationError] | None = None) -> list
         return []
     for name in names:
         try:
-            node = _read(name, keeps=problems is None)
+            node = _read(name)
         except ConfigurationError as exc:
             if problems is None:
                 raise
@@ -59,8 +59,8 @@ def read_cluster_files(problems: list[ConfigurationError] | None = None) -> list
     return found
 
 
-def _read(name: str, *, keeps: bool) -> MappingNode | None:
-    node = read_yaml(name, keeps=keeps) if file_exists(name) else None
+def _read(name: str) -> MappingNode | None:
+    node = read_yaml(name) if file_exists(name) else None
     if node is None or isinstance(node, MappingNode):
         return node
     raise ConfigurationFileInvalid(

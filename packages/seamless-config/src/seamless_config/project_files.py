@@ -49,7 +49,7 @@ def read_project_files(workdir: str, problems: list[ConfigurationError] | None =
         for name in names:
             try:
                 if file_exists(name):
-                    found.append((name, read_yaml(name, keeps=problems is None)))
+                    found.append((name, read_yaml(name)))
             except ConfigurationError as exc:
                 if problems is None:
                     raise

@@ -47,11 +47,8 @@ def file_exists(path: str) -> bool:
     return True
 
 
-def read_yaml(path: str, *, keeps: bool = True) -> Node | None:
-    """Return the content of a file; None when it holds nothing. Raises ConfigurationFileInvalid.
-
-    keeps: use what the same content parsed to before, and keep it (see parsed_files.py).
-    """
+def read_yaml(path: str) -> Node | None:
+    """Return the content of a file; None when it holds nothing. Raises ConfigurationFileInvalid."""
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -68,25 +65,7 @@ def read_yaml(path: str, *, keeps: bool = True) -> Node | None:
             place=Place(path, line, 1),
             remedy="Save it as UTF-8.",
         ) from exc
-    if not text.strip():
-        return None
-    if not keeps:
-        return _Reader(path, text).read()
-    from .parsed_files import keep_parsed, parsed_before
-
-    node = parsed_before(path, content, _lines(text))
-    if node is None:
-        node = _Reader(path, text).read()
-        if node is not None:
-            keep_parsed(content, node)
-    return node
-
-
-def _lines(text: str) -> list[str]:
-    """Return the lines as YAML 1.1 counts them."""
-    import re
-
-    return re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
+    return _Reader(path, text).read()
 
 
 def _whole(path: str, cause: str, remedy: str = "") -> ConfigurationFileInvalid:
@@ -269,7 +248,9 @@ class _Reader:
 
     def _line(self, number: int) -> str:
         if self.lines is None:
-            self.lines = _lines(self.text)
+            import re
+
+            self.lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", self.text)  # as YAML 1.1 counts lines
         return self.lines[number] if number < len(self.lines) else ""
 
     def _error_of(self, exc: Any) -> ConfigurationFileInvalid:
