@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -132,6 +133,12 @@ class Done(NamedTuple):
     removed: set[str]
 
 
+# The reference warns of this, too, through Python's warnings, which are not in the recorded cases.
+UNRECORDED = re.compile(
+    r"^[\w-]+: warning: No cluster defined; running without persistence\..*\n", re.MULTILINE
+)
+
+
 def run_case(case: Mapping[str, Any], folder: Path) -> Done:
     world = World(folder / case["id"])
     world.write(case["config"])
@@ -144,7 +151,7 @@ def run_case(case: Mapping[str, Any], folder: Path) -> Done:
     return Done(
         done.stdout,
         done.returncode,
-        done.stderr.decode(errors="backslashreplace"),
+        UNRECORDED.sub("", done.stderr.decode(errors="backslashreplace")),
         {name: content for name, content in after.items() if before.get(name) != content},
         set(before) - set(after),
     )
