@@ -27,6 +27,7 @@ __all__ = (
     "Executor",
     "LocalExecutor",
     "communicate",
+    "forget_interrupt",
     "helper_module",
     "interrupt_thread",
     "own_process",
@@ -51,6 +52,11 @@ def interrupt_thread(ident: int) -> None:
     ident: `Thread.ident` of that thread. A signal would reach the main thread only.
     """
     _interrupted.add(ident)
+
+
+def forget_interrupt(ident: int) -> None:
+    """Undo `interrupt_thread` once that thread has ended: a later thread may get the same number."""
+    _interrupted.discard(ident)
 
 
 def communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout_s: float) -> tuple[bytes, bytes]:

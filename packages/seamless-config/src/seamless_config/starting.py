@@ -25,14 +25,7 @@ def start_services(clients: Sequence[Client]) -> list[BaseException | None]:
         for start in starts:
             start.ended.wait()  # an interrupt of Thread.join would take a thread that runs for one that has ended
     except BaseException:
-        from remote_http_launcher.executors import interrupt_thread
-
-        began = [start for start in starts if start.thread.ident is not None]
-        for start in began:
-            if start.thread.ident is not None and not start.ended.is_set():
-                interrupt_thread(start.thread.ident)
-        for start in began:
-            start.ended.wait()
+        _interrupt(starts)
         raise
     for start in starts:
         start.thread.join()
@@ -60,13 +53,20 @@ class OtherStarts:
 
     def interrupt(self) -> None:
         """End those that are under way, and wait until they have ended."""
-        from remote_http_launcher.executors import interrupt_thread
+        _interrupt(self._starts)
 
-        for start in self._starts:
-            if start.thread.ident is not None and not start.ended.is_set():
-                interrupt_thread(start.thread.ident)
-        for start in self._starts:
-            start.ended.wait()
+
+def _interrupt(starts: Sequence[_Start]) -> None:
+    """End the starts that are under way, and wait until they have ended."""
+    from remote_http_launcher.executors import forget_interrupt, interrupt_thread
+
+    began = [(start, start.thread.ident) for start in starts if start.thread.ident is not None]
+    for start, ident in began:
+        if not start.ended.is_set():
+            interrupt_thread(ident)
+    for start, ident in began:
+        start.ended.wait()
+        forget_interrupt(ident)
 
 
 class _Start:
